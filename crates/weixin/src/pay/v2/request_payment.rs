@@ -1,0 +1,77 @@
+//! The argument of `wx.requestPayment`: signed on the server, checked by the phone's WeChat.
+//!
+//! Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011939566>.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{SignType, SignatureError, sign};
+use crate::{ApiV2Key, AppId, NonceStr, PrepayId, secret::constant_time_equal, xml::Fields};
+
+/// Exactly the object that `wx.requestPayment` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestPayment {
+    /// Seconds since 1970 as a text; some clients fail on a number.
+    pub time_stamp: String,
+    /// Random, at most 32 characters.
+    pub nonce_str: NonceStr,
+    /// `prepay_id=` and the number.
+    pub package: String,
+    /// Must equal the `sign_type` of the unified order.
+    pub sign_type: String,
+    /// The signature over the other four and the `appId`.
+    pub pay_sign: String,
+}
+
+impl RequestPayment {
+    /// Signs the parameters.
+    pub fn new(
+        appid: &AppId,
+        prepay_id: &PrepayId,
+        sign_type: SignType,
+        now: Timestamp,
+        nonce_str: NonceStr,
+        key: &ApiV2Key,
+    ) -> Self {
+        let mut parameters = Self {
+            time_stamp: now.as_second().to_string(),
+            nonce_str,
+            package: format!("prepay_id={prepay_id}"),
+            sign_type: sign_type.as_str().to_owned(),
+            pay_sign: String::new(),
+        };
+        parameters.pay_sign = sign(&parameters.signed_fields(appid), key, sign_type);
+        parameters
+    }
+
+    /// Checks the signature as the phone's WeChat does. `sign_type` is the one of the unified order.
+    pub fn verify(&self, appid: &AppId, sign_type: SignType, key: &ApiV2Key) -> Result<(), SignatureError> {
+        if self.sign_type != sign_type.as_str() {
+            return Err(SignatureError::OtherType);
+        }
+        let expected = sign(&self.signed_fields(appid), key, sign_type);
+        if constant_time_equal(expected.as_bytes(), self.pay_sign.as_bytes()) {
+            Ok(())
+        } else {
+            Err(SignatureError::Mismatch)
+        }
+    }
+
+    /// The `prepay_id`, if `package` holds one.
+    pub fn prepay_id(&self) -> Option<PrepayId> {
+        PrepayId::parse(self.package.strip_prefix("prepay_id=")?).ok()
+    }
+
+    fn signed_fields(&self, appid: &AppId) -> Fields {
+        [
+            ("appId", appid.as_str()),
+            ("nonceStr", self.nonce_str.as_str()),
+            ("package", &self.package),
+            ("signType", &self.sign_type),
+            ("timeStamp", &self.time_stamp),
+        ]
+        .into_iter()
+        .collect()
+    }
+}
