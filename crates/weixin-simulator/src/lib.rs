@@ -1,1 +1,309 @@
-//! x
+//! Plays WeChat on this machine: log-in, access tokens and payments of mini programs (API v2), strictly, with a clock
+//! that can be moved, faults that can be ordered, and a phone.
+//!
+//! WeChat has no test environment for the payments of mini programs. This is one: the same checks in the same order,
+//! the same codes and texts, its own ledger as the outside truth. It listens on loopback only and calls nobody beyond
+//! loopback. It knows nothing of the server that is tried against it.
+//!
+//! * [`Simulator`]: the library handle. [`Phone`]: a customer.
+//! * [`control`]: the same over HTTP, for other languages.
+//! * [`run`]: the command line.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use weixin_simulator::{Options, Simulator};
+//! let sim = Simulator::start(Options::demo()).await?;
+//! let phone = sim.phone(&sim.demo_appid(), "li")?;
+//! let js_code = phone.login();
+//! # Ok(()) }
+//! ```
+
+mod cli;
+mod clock;
+pub mod control;
+mod fault;
+mod ledger;
+mod login;
+mod options;
+mod pay;
+mod phone;
+mod random;
+mod server;
+mod state_file;
+mod token;
+mod wire;
+mod world;
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use weixin::AppId;
+
+pub use cli::{RunError, SimArgs, run};
+pub use clock::{Clock, system_clock};
+pub use fault::{Fault, FaultKind, NOTIFICATION};
+pub use ledger::{Ledger, Payment};
+pub use login::{LOGINS_PER_MINUTE_MAX, SESSION_KEY_STAYS_S, UnknownApp};
+pub use options::{
+    AppSetup, DEMO_API_V2_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, Delivery, MerchantSetup, Options, Setup,
+    Strictness,
+};
+pub use pay::{Attempt, Choice, NotificationState, PhoneError, UNPAID_CLOSED_AFTER_S};
+pub use phone::Phone;
+pub use state_file::StateError;
+pub use token::{CLASSIC_PER_DAY_MAX, FORCED_PAUSE_S, FORCED_PER_DAY_MAX};
+pub use wire::{Direction, EXCHANGES_KEPT, Exchange};
+
+use world::World;
+
+/// A running WeChat. It stops when it is dropped; [`Simulator::shutdown`] also waits and writes the state file.
+pub struct Simulator {
+    shared: Arc<Shared>,
+}
+
+/// What all parts of a running simulator share.
+pub(crate) struct Shared {
+    world: Mutex<World>,
+    clock: Clock,
+    pub(crate) address: SocketAddr,
+    pub(crate) strictness: Strictness,
+    pub(crate) delivery: Delivery,
+    pub(crate) wire: wire::WireLog,
+    pub(crate) mailer: pay::Mailer,
+    /// Something may be due.
+    pub(crate) work: Notify,
+    /// The state file is behind.
+    dirty: Notify,
+    state_file: Option<PathBuf>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Shared {
+    /// The world, locked. Never held across an await.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The simulator's time.
+    pub(crate) fn time(&self, world: &World) -> Timestamp {
+        world.time((self.clock)())
+    }
+
+    /// The state has changed and should be written soon.
+    pub(crate) fn changed(&self) {
+        self.dirty.notify_one();
+    }
+
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Moves the simulator's time on.
+    pub(crate) fn advance(&self, by: SignedDuration) -> Timestamp {
+        let mut world = self.world();
+        let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        world.offset_ms = world.offset_ms.saturating_add(by_ms);
+        let now = self.time(&world);
+        drop(world);
+        self.changed();
+        self.work.notify_one();
+        now
+    }
+
+    pub(crate) fn request_payment(&self, customer: &str, parameters: &Value, choice: Choice) -> Result<(), PhoneError> {
+        let mut world = self.world();
+        let now = self.time(&world);
+        let result = world.request_payment(now, customer, parameters, choice);
+        drop(world);
+        self.changed();
+        self.work.notify_one();
+        result
+    }
+
+    pub(crate) fn ledger(&self) -> Ledger {
+        let mut world = self.world();
+        let now = self.time(&world);
+        world.ledger(now)
+    }
+}
+
+impl Simulator {
+    /// Starts to listen. Only a loopback address is taken: the simulator has no authentication.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        if !options.listen.ip().is_loopback() {
+            return Err(StartError::NotLoopback(options.listen));
+        }
+        let mut world = match &options.state_file {
+            Some(path) => state_file::load(path)?.unwrap_or_else(|| World::new(options.seed)),
+            None => World::new(options.seed),
+        };
+        world.set_up(&options.world);
+        let listener = TcpListener::bind(options.listen).await.map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => StartError::AddressInUse(options.listen),
+            _ => StartError::Bind { address: options.listen, source: error },
+        })?;
+        let address = listener.local_addr().map_err(|source| StartError::Bind { address: options.listen, source })?;
+        let shared = Arc::new(Shared {
+            world: Mutex::new(world),
+            clock: options.clock,
+            address,
+            strictness: options.strictness,
+            delivery: options.delivery,
+            wire: wire::WireLog::default(),
+            mailer: pay::Mailer::new().map_err(StartError::Mailer)?,
+            work: Notify::new(),
+            dirty: Notify::new(),
+            state_file: options.state_file,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        shared.tasks.spawn(server::listen(Arc::clone(&shared), listener));
+        if shared.delivery == Delivery::Automatic {
+            shared.tasks.spawn(pay::run_automatically(Arc::clone(&shared)));
+        }
+        if let Some(path) = shared.state_file.clone() {
+            shared.tasks.spawn(state_file::keep(Arc::clone(&shared), path));
+        }
+        Ok(Self { shared })
+    }
+
+    /// Where it listens, for both API hosts: `http://127.0.0.1:…`, without a slash at the end.
+    pub fn base_url(&self) -> String {
+        self.shared.base_url()
+    }
+
+    /// The app of the demonstration, for those who use [`Options::demo`] or [`Options::for_tests`].
+    pub fn demo_appid(&self) -> AppId {
+        AppSetup::demo().appid
+    }
+
+    /// A customer of an app. The same name is the same person with the same `openid`.
+    pub fn phone(&self, appid: &AppId, customer: &str) -> Result<Phone, UnknownApp> {
+        Phone::new(&self.shared, appid, customer)
+    }
+
+    /// Adds an app, or replaces its settings.
+    pub fn add_app(&self, app: &AppSetup) {
+        self.shared.world().set_up_app(app);
+        self.shared.changed();
+    }
+
+    /// Adds a merchant, or replaces its settings: a new key, for example.
+    pub fn add_merchant(&self, merchant: &MerchantSetup) {
+        self.shared.world().set_up_merchant(merchant);
+        self.shared.changed();
+    }
+
+    /// The simulator's time: the base clock and the offset.
+    pub fn now(&self) -> Timestamp {
+        self.shared.time(&self.shared.world())
+    }
+
+    /// Moves the simulator's time on. With [`Delivery::OnDemand`] nothing is sent by that.
+    pub fn advance(&self, by: SignedDuration) -> Timestamp {
+        self.shared.advance(by)
+    }
+
+    /// Sends every notification attempt that is due now, waits for the replies and gives the number of attempts.
+    pub async fn deliver_due(&self) -> usize {
+        pay::deliver_due(&self.shared).await
+    }
+
+    /// When the next notification attempt is due, if one is.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.shared.world().due.first().map(|(due_at, _)| *due_at)
+    }
+
+    /// The outside truth.
+    pub fn ledger(&self) -> Ledger {
+        self.shared.ledger()
+    }
+
+    /// Orders a fault.
+    pub fn inject(&self, fault: Fault) {
+        self.shared.world().faults.add(fault);
+    }
+
+    /// Forgets all faults that have not struck yet.
+    pub fn clear_faults(&self) {
+        self.shared.world().faults.clear();
+    }
+
+    /// Faults that have not struck yet.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.shared.world().faults.list().to_vec()
+    }
+
+    /// What went over the wire: the last [`EXCHANGES_KEPT`] exchanges in both directions, without secrets.
+    pub fn wire(&self) -> Vec<Exchange> {
+        self.wire_since(0)
+    }
+
+    /// What went over the wire after the exchange of that number.
+    pub fn wire_since(&self, sequence: u64) -> Vec<Exchange> {
+        self.shared.wire.since(sequence)
+    }
+
+    /// Changes with every exchange, to its number.
+    pub fn follow_wire(&self) -> watch::Receiver<u64> {
+        self.shared.wire.follow()
+    }
+
+    /// Stops listening and sending, and writes the state file.
+    pub async fn shutdown(&self) {
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}
+
+impl std::fmt::Debug for Simulator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Simulator").field("base_url", &self.base_url()).finish_non_exhaustive()
+    }
+}
+
+/// Why a simulator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address would be reachable from outside.
+    #[error(
+        "{0} is not a loopback address; the simulator has no authentication and listens on 127.0.0.1 or [::1] only"
+    )]
+    NotLoopback(SocketAddr),
+    /// Somebody else listens there.
+    #[error("{0} is in use by another program; stop it, or choose another port with --listen 127.0.0.1:PORT (0 = any)")]
+    AddressInUse(SocketAddr),
+    /// The address cannot be listened at.
+    #[error("the simulator cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The state file cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The HTTP client for notifications cannot be made.
+    #[error("the HTTP client for notifications cannot be made")]
+    Mailer(#[source] reqwest::Error),
+}

@@ -1,1 +1,21 @@
-//! x
+//! Zhanggui (掌柜): the back end of a WeChat mini program, in one program.
+//!
+//! Folders are domains: [`session`] logs customers in, [`product`] and [`order`] say what is bought, [`payment`]
+//! takes the money. What they share: [`config`], [`database`], [`job`], [`http`], [`app`]. See ARCHITECTURE.md.
+
+pub mod access_token;
+pub mod api_key;
+pub mod app;
+pub mod attention;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod database;
+pub mod http;
+pub mod id;
+pub mod job;
+pub mod order;
+pub mod payment;
+pub mod product;
+pub mod seal;
+pub mod session;

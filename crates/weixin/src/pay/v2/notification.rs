@@ -31,6 +31,17 @@ pub enum Notification {
     },
 }
 
+impl Verified<Notification> {
+    /// The payment, if the notification tells of one.
+    pub fn paid(self) -> Option<Verified<Transaction>> {
+        self.try_map(|notification| match notification {
+            Notification::Paid(transaction) => Ok(*transaction),
+            Notification::Failed { .. } => Err(()),
+        })
+        .ok()
+    }
+}
+
 /// Reads a notification. The signature is checked over all fields received, with the agreed hash only, before
 /// anything else is looked at.
 pub fn read(

@@ -1,0 +1,319 @@
+//! The connections to WeChat: bytes out, bytes in, within limits, and the one decision on asking again.
+//!
+//! Always HTTP/1.1 with `Content-Length` (WeChat answers chunked requests with an empty 412), no redirects, no
+//! cookies, an answer of limited size. Addresses with a query carry secrets, so no error and no event contains one.
+//!
+//! Hosts on this machine (the simulator) are reached directly. For all others the usual environment variables for
+//! proxies hold (`HTTPS_PROXY`, `NO_PROXY`); a proxy sees encrypted bytes only, since they are always `https`.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{
+    Certificate, Client, ClientBuilder, Method, Response, StatusCode,
+    header::{CONTENT_TYPE, HeaderValue},
+    redirect,
+};
+use weixin::{FieldError, xml::XmlError};
+
+use crate::host::{Base, Hosts};
+
+/// The largest answer that is read, in bytes. Messages have a few thousand; bills will be read another way.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long an unused connection is kept. Shorter than the 60 s and more after which servers hang up, because a
+/// request that meets the hanging up has no answer.
+const IDLE_CONNECTION_S: u64 = 20;
+
+/// How to connect.
+#[derive(Clone, Debug)]
+pub struct TransportOptions {
+    /// How long to wait for one host to accept the connection, TLS included.
+    pub connect_timeout: Duration,
+    /// How long to wait for the whole answer of one host. With a back-up host a call may take twice as long.
+    pub request_timeout: Duration,
+    /// Certificate authorities (PEM) that are trusted besides those of the system.
+    pub extra_ca_pem: Option<Vec<u8>>,
+    /// What we call ourselves.
+    pub user_agent: String,
+}
+
+impl Default for TransportOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(3),
+            // WeChat's own SDK reads for 8 s: <https://pay.weixin.qq.com/doc/v2/merchant/4011986592>.
+            request_timeout: Duration::from_secs(8),
+            extra_ca_pem: None,
+            user_agent: concat!("zhanggui/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+/// Connections to WeChat, kept open and shared by all clones.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    /// For hosts on this machine: no proxy, and none of the system's certificate authorities.
+    loopback: Client,
+    outside: Client,
+    has_system_roots: bool,
+}
+
+impl Transport {
+    /// Prepares connections; connects to nobody yet.
+    ///
+    /// A machine without certificate authorities is not an error here, because the simulator needs none. There every
+    /// `https` host is refused as not trustworthy, unless [`TransportOptions::extra_ca_pem`] vouches for it: ask
+    /// [`Transport::has_system_roots`] before relying on WeChat's own hosts.
+    pub fn new(options: &TransportOptions) -> Result<Self, TransportError> {
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            // Fails only if somebody else was quicker, which is as good.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
+        let extra = extra_roots(options)?;
+        let loopback = builder(options).tls_certs_only(extra.clone()).no_proxy().build();
+        let loopback = loopback.map_err(TransportError::Options)?;
+        // The options are usable, so what fails now is the reading of the system's authorities.
+        let outside = builder(options).tls_certs_merge(extra.clone()).build();
+        let has_system_roots = if extra.is_empty() { outside.is_ok() } else { builder(options).build().is_ok() };
+        let outside = outside.or_else(|_| builder(options).tls_certs_only(extra).build());
+        Ok(Self { loopback, outside: outside.map_err(TransportError::Options)?, has_system_roots })
+    }
+
+    /// Whether the system brings certificate authorities. Without them WeChat's own hosts cannot be trusted.
+    pub fn has_system_roots(&self) -> bool {
+        self.has_system_roots
+    }
+
+    /// Sends the message to the main host and, if that is safe, once more to the back-up host.
+    pub(crate) async fn ask(&self, hosts: &Hosts, message: &Message, repeat: Repeat) -> Result<Answer, Failure> {
+        let mut failure = None;
+        for base in hosts.in_order() {
+            if failure.as_ref().is_some_and(|failure| !repeat.allows(failure)) {
+                break;
+            }
+            match self.ask_one(base, message).await {
+                Ok(answer) => return Ok(answer),
+                Err(last) => failure = Some(last.after(failure)),
+            }
+        }
+        // There is always a main host.
+        Err(failure.expect("at least one host was asked"))
+    }
+
+    async fn ask_one(&self, base: &Base, message: &Message) -> Result<Answer, Failure> {
+        let started = Instant::now();
+        let answer = self.exchange(base, message).await;
+        let status = match &answer {
+            Ok(_) => Some(StatusCode::OK.as_u16()),
+            Err(Failure::Unreadable(Unreadable::Status(status))) => Some(*status),
+            Err(_) => None,
+        };
+        tracing::debug!(
+            wechat.host = base.name(),
+            wechat.path = message.path,
+            http.status = status,
+            duration_ms = started.elapsed().as_millis() as u64,
+            answered = answer.is_ok(),
+            "asked WeChat"
+        );
+        answer
+    }
+
+    async fn exchange(&self, base: &Base, message: &Message) -> Result<Answer, Failure> {
+        let no_answer = |error| Failure::NoAnswer(NoAnswer::new(base, error));
+        let client = if base.loopback { &self.loopback } else { &self.outside };
+        let url = base.join(message.path, message.query.as_deref());
+        let request = match &message.body {
+            None => client.request(Method::GET, url),
+            Some(body) => client
+                .request(Method::POST, url)
+                .header(CONTENT_TYPE, HeaderValue::from_static(message.content_type))
+                .body(body.clone()),
+        };
+        let response = request.send().await.map_err(no_answer)?;
+        if response.status() != StatusCode::OK {
+            return Err(Failure::Unreadable(Unreadable::Status(response.status().as_u16())));
+        }
+        let request_id = response.headers().get("Request-ID").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let body = read_body(response).await.map_err(no_answer)?.ok_or(Failure::Unreadable(Unreadable::TooLarge))?;
+        Ok(Answer { request_id, body })
+    }
+}
+
+fn builder(options: &TransportOptions) -> ClientBuilder {
+    Client::builder()
+        .connect_timeout(options.connect_timeout)
+        .timeout(options.request_timeout)
+        .user_agent(&options.user_agent)
+        .pool_idle_timeout(Duration::from_secs(IDLE_CONNECTION_S))
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .http1_only()
+}
+
+fn extra_roots(options: &TransportOptions) -> Result<Vec<Certificate>, TransportError> {
+    let Some(pem) = &options.extra_ca_pem else { return Ok(Vec::new()) };
+    match Certificate::from_pem_bundle(pem) {
+        Ok(roots) if !roots.is_empty() => Ok(roots),
+        _ => Err(TransportError::ExtraCa),
+    }
+}
+
+/// Reads the body piece by piece; `None` if it is too large.
+async fn read_body(mut response: Response) -> Result<Option<Bytes>, reqwest::Error> {
+    if response.content_length().is_some_and(|length| length > ANSWER_BYTES_MAX as u64) {
+        return Ok(None);
+    }
+    let mut body = BytesMut::new();
+    while let Some(piece) = response.chunk().await? {
+        if body.len() + piece.len() > ANSWER_BYTES_MAX {
+            return Ok(None);
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(Some(body.freeze()))
+}
+
+/// What is sent. The same value gives the same bytes each time. It may contain secrets and is not printable.
+pub(crate) struct Message {
+    pub(crate) path: &'static str,
+    pub(crate) query: Option<String>,
+    pub(crate) content_type: &'static str,
+    /// POST with this body, else GET.
+    pub(crate) body: Option<Bytes>,
+}
+
+/// An answer with HTTP status 200.
+pub(crate) struct Answer {
+    pub(crate) request_id: Option<String>,
+    pub(crate) body: Bytes,
+}
+
+/// Whether a message may go to the back-up host after the main host gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// The same bytes twice have the same effect as once.
+    Harmless,
+    /// The message works once: only if it cannot have reached anybody.
+    OnlyUnsent,
+}
+
+impl Repeat {
+    /// An answer of any kind is final: asking somebody else would not make it better.
+    fn allows(self, failure: &Failure) -> bool {
+        match (failure, self) {
+            (Failure::Unreadable(_), _) => false,
+            (Failure::NoAnswer(_), Self::Harmless) => true,
+            (Failure::NoAnswer(failure), Self::OnlyUnsent) => !failure.may_have_been_sent(),
+        }
+    }
+}
+
+/// Why there is no answer with HTTP status 200.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    NoAnswer(NoAnswer),
+    Unreadable(Unreadable),
+}
+
+impl Failure {
+    /// The last failure counts, but what was sent before stays sent.
+    fn after(self, earlier: Option<Failure>) -> Self {
+        match (self, earlier) {
+            (Self::NoAnswer(last), Some(Self::NoAnswer(first))) => {
+                Self::NoAnswer(NoAnswer { maybe_sent: last.maybe_sent || first.maybe_sent, ..last })
+            }
+            (last, _) => last,
+        }
+    }
+}
+
+/// Nobody answered, or the answer broke off. What became of the request is unknown.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{host} {kind}")]
+pub struct NoAnswer {
+    kind: NoAnswerKind,
+    host: String,
+    maybe_sent: bool,
+    /// Without its URL.
+    source: Arc<reqwest::Error>,
+}
+
+impl NoAnswer {
+    fn new(base: &Base, error: reqwest::Error) -> Self {
+        let kind = match &error {
+            error if error.is_connect() => NoAnswerKind::NotConnected,
+            error if error.is_timeout() => NoAnswerKind::TimedOut,
+            _ => NoAnswerKind::BrokenOff,
+        };
+        let maybe_sent = kind != NoAnswerKind::NotConnected;
+        Self { kind, host: base.name(), maybe_sent, source: Arc::new(error.without_url()) }
+    }
+
+    /// What went wrong at the host that was asked last.
+    pub fn kind(&self) -> NoAnswerKind {
+        self.kind
+    }
+
+    /// Whether any host may have received the request. If not, not even a connection was made.
+    pub fn may_have_been_sent(&self) -> bool {
+        self.maybe_sent
+    }
+}
+
+/// How an answer failed to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswerKind {
+    /// No connection: name, network, TLS. Nothing was sent.
+    NotConnected,
+    /// The time was up.
+    TimedOut,
+    /// The connection broke before the answer was complete.
+    BrokenOff,
+}
+
+impl std::fmt::Display for NoAnswerKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NotConnected => "could not be reached",
+            Self::TimedOut => "did not answer in time",
+            Self::BrokenOff => "broke off before the answer was complete",
+        })
+    }
+}
+
+/// An answer came, but not one that WeChat's pages describe. The body is not repeated: it may hold secrets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Another HTTP status than 200, as gateways give. WeChat itself says everything with 200.
+    #[error("the answer has HTTP status {0}")]
+    Status(u16),
+    /// Larger than any answer of WeChat.
+    #[error("the answer is larger than {ANSWER_BYTES_MAX} bytes")]
+    TooLarge,
+    /// Not XML of API v2.
+    #[error("the answer is not XML as WeChat writes it")]
+    Xml(#[source] XmlError),
+    /// Not the JSON that was expected.
+    #[error("the answer is not the JSON that was expected")]
+    Json,
+    /// A field is missing or has an impossible value.
+    #[error("the answer has a field that cannot be")]
+    Field(#[source] FieldError),
+}
+
+/// Why connections cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// No certificate in the PEM.
+    #[error("the extra certificate authority must be one or more PEM certificates")]
+    ExtraCa,
+    /// A certificate or the user agent is not usable.
+    #[error("the options of the connection are not usable")]
+    Options(#[source] reqwest::Error),
+}

@@ -1,0 +1,313 @@
+//! The control API below `/_sim/`: what the library handle offers, for other languages and for the phone in a browser.
+//!
+//! | call | body | answer |
+//! |---|---|---|
+//! | `GET /_sim/status` | | time, apps, merchants, customers, counts |
+//! | `POST /_sim/wx/login` | `{appid, customer}` | `{code}`: what `wx.login` gives |
+//! | `POST /_sim/wx/requestPayment` | `{appid, customer, parameters: {timeStamp, nonceStr, package, signType, paySign}, choice: "pay" \| "cancel"}` | `{errMsg}`: what `wx.requestPayment` gives |
+//! | `GET /_sim/ledger` | | every payment as WeChat has it in its books |
+//! | `GET /_sim/wire?since=N` | | what went over the wire after exchange N, without secrets |
+//! | `GET /_sim/clock` | | `{now, offset_s}` |
+//! | `POST /_sim/clock` | `{advance_s}` | the same, afterwards |
+//! | `GET /_sim/faults` | | the faults that have not struck yet |
+//! | `POST /_sim/faults` | `{path?, times?, kind}`, for example `{"path": "/pay/unifiedorder", "kind": {"err_code": "SYSTEMERROR"}}` or `{"kind": "no_answer_after"}`; see [`Fault`] | all faults |
+//! | `DELETE /_sim/faults` | | no faults |
+//! | `POST /_sim/deliver` | | `{attempts}`: notifications that were due are sent |
+//! | `POST /_sim/apps` | `{appid, secret, merchants, name?, open_platform?}` | `{}` |
+//! | `POST /_sim/merchants` | `{mchid, api_v2_key, name?}` | `{}` |
+//! | `POST /_sim/customers/block` | `{appid, customer, blocked?}` | `{}`: log-in is refused with 40226 |
+//!
+//! Bodies are JSON with `Content-Type: application/json`; unknown fields are refused. An error is
+//! `{"error": {"message": …}}`.
+//!
+//! There is no authentication, therefore three locks: the other side must be on this machine; the `Host` header must
+//! name this machine, or a page on the web could have its own name resolved to 127.0.0.1 and read everything (DNS
+//! rebinding); an `Origin` header must name this machine, or such a page could press buttons.
+
+use std::{net::IpAddr, sync::Arc};
+
+use jiff::SignedDuration;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use weixin::{ApiV2Key, AppId, AppSecret, MchId};
+
+use crate::{
+    AppSetup, Choice, Fault, MerchantSetup, Shared,
+    pay::{self, REQUEST_PAYMENT_OK},
+    server::{Answer, Request},
+};
+
+/// Where the control API begins.
+pub const PREFIX: &str = "/_sim/";
+
+/// Answers a call of the control API.
+pub(crate) async fn handle(shared: &Arc<Shared>, request: &Request) -> Answer {
+    let result = match check_caller(request) {
+        Ok(()) => route(shared, request).await,
+        Err(refusal) => Err(refusal),
+    };
+    let (status, value) = match result {
+        Ok(value) => (200, value),
+        Err(Refusal { status, message }) => (status, json!({ "error": { "message": message } })),
+    };
+    Answer { status, content_type: "application/json", body: value.to_string().into_bytes() }
+}
+
+/// Why a call is refused.
+struct Refusal {
+    status: u16,
+    message: String,
+}
+
+fn refuse<T>(status: u16, message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { status, message: message.into() })
+}
+
+fn check_caller(request: &Request) -> Result<(), Refusal> {
+    if !request.peer.ip().is_loopback() {
+        return refuse(403, "the control API answers to this machine only");
+    }
+    let host = request.header("host").unwrap_or_default();
+    if !names_this_machine(host) {
+        return refuse(403, "the Host header must be localhost or a loopback address, against DNS rebinding");
+    }
+    let origin_is_here = |origin: &str| origin.split_once("://").is_some_and(|(_, host)| names_this_machine(host));
+    match request.headers.get("origin") {
+        None => Ok(()),
+        Some(origin) if origin.to_str().is_ok_and(origin_is_here) => Ok(()),
+        Some(_) => refuse(403, "the Origin header must be a page of this machine"),
+    }
+}
+
+/// Whether `host` or `host:port` is a name or address of this machine.
+fn names_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    match address.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost"),
+    }
+}
+
+async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal> {
+    let path = request.path.strip_prefix(PREFIX).unwrap_or_default();
+    match (request.method.as_str(), path) {
+        ("GET", "status") => Ok(status(shared)),
+        ("POST", "wx/login") => login(shared, body(request)?),
+        ("POST", "wx/requestPayment") => request_payment(shared, body(request)?),
+        ("GET", "ledger") => Ok(json!(shared.ledger())),
+        ("GET", "wire") => wire(shared, request),
+        ("GET", "clock") => Ok(clock(shared)),
+        ("POST", "clock") => {
+            let Advance { advance_s } = body(request)?;
+            shared.advance(SignedDuration::from_secs(advance_s));
+            Ok(clock(shared))
+        }
+        ("GET", "faults") => Ok(faults(shared)),
+        ("POST", "faults") => {
+            let fault: Fault = body(request)?;
+            shared.world().faults.add(fault);
+            Ok(faults(shared))
+        }
+        ("DELETE", "faults") => {
+            shared.world().faults.clear();
+            Ok(faults(shared))
+        }
+        ("POST", "deliver") => Ok(json!({ "attempts": pay::deliver_due(shared).await })),
+        ("POST", "apps") => add_app(shared, body(request)?),
+        ("POST", "merchants") => add_merchant(shared, body(request)?),
+        ("POST", "customers/block") => block(shared, body(request)?),
+        (method, path) => match methods(path) {
+            Some(methods) => refuse(405, format!("{PREFIX}{path} wants {methods}, not {method}")),
+            None => refuse(404, format!("{PREFIX}{path} does not exist; GET {PREFIX}status is a good beginning")),
+        },
+    }
+}
+
+/// The methods of a call that exists.
+fn methods(path: &str) -> Option<&'static str> {
+    match path {
+        "status" | "ledger" | "wire" => Some("GET"),
+        "clock" => Some("GET or POST"),
+        "faults" => Some("GET, POST or DELETE"),
+        "wx/login" | "wx/requestPayment" | "deliver" | "apps" | "merchants" | "customers/block" => Some("POST"),
+        _ => None,
+    }
+}
+
+/// The body of a call. A content type that a web page may send without asking is refused.
+fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Refusal> {
+    let content_type = request.header("content-type").unwrap_or_default();
+    if !content_type.to_ascii_lowercase().starts_with("application/json") {
+        return refuse(415, "send JSON with Content-Type: application/json");
+    }
+    serde_json::from_slice(&request.body).or_else(|error| refuse(400, format!("the body cannot be read: {error}")))
+}
+
+fn status(shared: &Shared) -> Value {
+    let world = shared.world();
+    let apps =
+        world.apps.values().map(|app| json!({ "appid": app.appid, "name": app.name, "merchants": app.merchants }));
+    let merchants = world.merchants.values().map(|merchant| json!({ "mchid": merchant.mchid, "name": merchant.name }));
+    let customers = world.customers.values().map(|customer| {
+        json!({
+            "appid": customer.appid,
+            "customer": customer.name,
+            "openid": customer.openid,
+            "blocked": customer.blocked,
+        })
+    });
+    json!({
+        "base_url": shared.base_url(),
+        "now": shared.time(&world),
+        "seed": world.seed,
+        "delivery": if shared.delivery == crate::Delivery::Automatic { "automatic" } else { "on_demand" },
+        "apps": apps.collect::<Vec<_>>(),
+        "merchants": merchants.collect::<Vec<_>>(),
+        "customers": customers.collect::<Vec<_>>(),
+        "orders": world.orders.len(),
+        "next_notification_at": world.due.first().map(|(due_at, _)| due_at),
+    })
+}
+
+fn clock(shared: &Shared) -> Value {
+    let world = shared.world();
+    json!({ "now": shared.time(&world), "offset_s": world.offset_ms / 1000 })
+}
+
+fn faults(shared: &Shared) -> Value {
+    json!({ "faults": shared.world().faults.list() })
+}
+
+fn wire(shared: &Shared, request: &Request) -> Result<Value, Refusal> {
+    let since = match request.query("since").map(str::parse) {
+        None => 0,
+        Some(Ok(since)) => since,
+        Some(Err(_)) => return refuse(400, "since must be the sequence number of an exchange"),
+    };
+    Ok(json!({ "exchanges": shared.wire.since(since) }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    advance_s: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    appid: AppId,
+    customer: String,
+}
+
+fn login(shared: &Shared, Login { appid, customer }: Login) -> Result<Value, Refusal> {
+    let customer = find_customer(shared, &appid, &customer)?;
+    let mut world = shared.world();
+    let now = shared.time(&world);
+    let code = world.wx_login(now, &customer);
+    drop(world);
+    shared.changed();
+    Ok(json!({ "code": code }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestPaymentCall {
+    appid: AppId,
+    customer: String,
+    parameters: Value,
+    choice: Choice,
+}
+
+fn request_payment(shared: &Shared, call: RequestPaymentCall) -> Result<Value, Refusal> {
+    let customer = find_customer(shared, &call.appid, &call.customer)?;
+    let result = shared.request_payment(&customer, &call.parameters, call.choice);
+    Ok(json!({ "errMsg": result.map_or_else(|error| error.to_string(), |()| REQUEST_PAYMENT_OK.to_owned()) }))
+}
+
+fn find_customer(shared: &Shared, appid: &AppId, name: &str) -> Result<String, Refusal> {
+    if name.is_empty() || name.len() > 64 {
+        return refuse(400, "customer must be a name of 1 to 64 bytes");
+    }
+    shared.world().customer(appid, name).or_else(|error| refuse(404, error.to_string()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AppCall {
+    appid: AppId,
+    secret: String,
+    merchants: Vec<MchId>,
+    name: Option<String>,
+    open_platform: Option<String>,
+}
+
+fn add_app(shared: &Shared, call: AppCall) -> Result<Value, Refusal> {
+    let app = AppSetup {
+        name: call.name.unwrap_or_else(|| call.appid.to_string()),
+        appid: call.appid,
+        secret: AppSecret::parse(call.secret).or_else(|error| refuse(400, error.to_string()))?,
+        merchants: call.merchants,
+        open_platform: call.open_platform,
+    };
+    shared.world().set_up_app(&app);
+    shared.changed();
+    Ok(json!({}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MerchantCall {
+    mchid: MchId,
+    api_v2_key: String,
+    name: Option<String>,
+}
+
+fn add_merchant(shared: &Shared, call: MerchantCall) -> Result<Value, Refusal> {
+    let merchant = MerchantSetup {
+        name: call.name.unwrap_or_else(|| call.mchid.to_string()),
+        mchid: call.mchid,
+        api_v2_key: ApiV2Key::parse(call.api_v2_key).or_else(|error| refuse(400, error.to_string()))?,
+    };
+    shared.world().set_up_merchant(&merchant);
+    shared.changed();
+    Ok(json!({}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Block {
+    appid: AppId,
+    customer: String,
+    blocked: Option<bool>,
+}
+
+fn block(shared: &Shared, call: Block) -> Result<Value, Refusal> {
+    let key = find_customer(shared, &call.appid, &call.customer)?;
+    if let Some(customer) = shared.world().customers.get_mut(&key) {
+        customer.blocked = call.blocked.unwrap_or(true);
+    }
+    shared.changed();
+    Ok(json!({}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_this_machine;
+
+    #[test]
+    fn only_names_of_this_machine_pass() {
+        for here in ["127.0.0.1:8088", "localhost", "LOCALHOST:1", "shop.localhost:80", "[::1]:8088", "[::1]"] {
+            assert!(names_this_machine(here), "{here}");
+        }
+        for there in
+            ["", "evil.example", "evil.example:8088", "127.0.0.1.evil.example", "localhost.evil.example:1", "10.0.0.1"]
+        {
+            assert!(!names_this_machine(there), "{there}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The outside truth: what really happened at WeChat, against which a server is judged.
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use weixin::{AppId, Fen, MchId, OpenId, TransactionId, pay::TradeState};
+
+use crate::{
+    pay::{Attempt, NotificationState, OrderState},
+    world::World,
+};
+
+/// All payments, in the order of merchant and number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ledger {
+    /// Simulated time of the look into the books.
+    pub at: Timestamp,
+    /// Every order that WeChat accepted.
+    pub payments: Vec<Payment>,
+}
+
+impl Ledger {
+    /// The payment of that number, if WeChat knows it. Numbers are unique for a merchant; the first one is given.
+    pub fn payment(&self, out_trade_no: &str) -> Option<&Payment> {
+        self.payments.iter().find(|payment| payment.out_trade_no == out_trade_no)
+    }
+
+    /// What customers have paid.
+    pub fn paid(&self) -> impl Iterator<Item = &Payment> {
+        self.payments.iter().filter(|payment| payment.trade_state.is_paid())
+    }
+}
+
+/// One payment as WeChat has it in its books.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Payment {
+    /// The app.
+    pub appid: AppId,
+    /// The merchant.
+    pub mchid: MchId,
+    /// The merchant's number.
+    pub out_trade_no: String,
+    /// Who may pay.
+    pub openid: OpenId,
+    /// The amount in fen.
+    pub total_fen: Fen,
+    /// How far it is.
+    #[serde(serialize_with = "word")]
+    pub trade_state: TradeState,
+    /// WeChat's number, if it is paid.
+    pub transaction_id: Option<TransactionId>,
+    /// When it was paid.
+    pub paid_at: Option<Timestamp>,
+    /// When the order was made.
+    pub created_at: Timestamp,
+    /// The last moment to pay.
+    pub time_expire: Option<Timestamp>,
+    /// All that were given out, the latest last.
+    pub prepay_ids: Vec<String>,
+    /// How far telling the merchant is, if it is paid.
+    pub notification: Option<NotificationState>,
+    /// Every attempt to tell the merchant.
+    pub attempts: Vec<Attempt>,
+}
+
+fn word<S: Serializer>(state: &TradeState, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.as_str())
+}
+
+impl World {
+    /// Looks into the books.
+    pub(crate) fn ledger(&mut self, now: Timestamp) -> Ledger {
+        let keys: Vec<_> = self.orders.keys().cloned().collect();
+        let payments = keys.iter().filter_map(|key| self.payment(key, now)).collect();
+        Ledger { at: now, payments }
+    }
+
+    fn payment(&mut self, key: &str, now: Timestamp) -> Option<Payment> {
+        let order = self.order(key, now)?;
+        let (transaction_id, paid_at) = match &order.state {
+            OrderState::Paid { transaction_id, paid_at, .. } => (Some(transaction_id.clone()), Some(*paid_at)),
+            OrderState::NotPay | OrderState::Closed => (None, None),
+        };
+        Some(Payment {
+            appid: order.appid.clone(),
+            mchid: order.mchid.clone(),
+            out_trade_no: order.out_trade_no.clone(),
+            openid: order.openid.clone(),
+            total_fen: order.total,
+            trade_state: order.trade_state(),
+            transaction_id,
+            paid_at,
+            created_at: order.created_at,
+            time_expire: order.time_expire,
+            prepay_ids: order.prepay_ids.clone(),
+            notification: order.notification.as_ref().map(|notification| notification.state.clone()),
+            attempts: order.notification.as_ref().map(|notification| notification.attempts.clone()).unwrap_or_default(),
+        })
+    }
+}

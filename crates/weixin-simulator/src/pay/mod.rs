@@ -1,0 +1,169 @@
+//! WeChat Pay API v2: `/pay/unifiedorder`, `/pay/orderquery`, `/pay/closeorder`, the phone and the notifications.
+//!
+//! Failures on the communication level are two unsigned elements, refusals on the business level are signed; both
+//! come with HTTP status 200. Answers are signed with the sign type of the request.
+//!
+//! Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011986592> (protocol rules).
+
+mod checks;
+mod fields;
+mod notify;
+mod order;
+mod phone;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use weixin::{
+    AppId, Fen, MchId, OpenId, TransactionId,
+    pay::v2::{
+        self, Call as _, ErrCode, close_order::CloseOrder, order_query::OrderQuery, unified_order::UnifiedOrder,
+    },
+    xml::Fields,
+};
+
+pub use notify::{Attempt, NotificationState};
+pub(crate) use notify::{Mailer, deliver_due, run_automatically};
+pub use order::UNPAID_CLOSED_AFTER_S;
+pub(crate) use phone::REQUEST_PAYMENT_OK;
+pub use phone::{Choice, PhoneError};
+
+use self::checks::{Failure, Message};
+use crate::{
+    fault::FaultKind,
+    options::Strictness,
+    server::{Answer, Request},
+    world::World,
+};
+
+/// An order at WeChat Pay.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) appid: AppId,
+    pub(crate) mchid: MchId,
+    pub(crate) out_trade_no: String,
+    pub(crate) openid: OpenId,
+    pub(crate) total: Fen,
+    pub(crate) time_expire: Option<Timestamp>,
+    pub(crate) created_at: Timestamp,
+    /// The parameters that must be the same when the order is sent again.
+    pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) state: OrderState,
+    /// All that were given out, the latest last.
+    pub(crate) prepay_ids: Vec<String>,
+    /// Only of paid orders.
+    pub(crate) notification: Option<notify::Notification>,
+}
+
+/// How far an order is.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub(crate) enum OrderState {
+    NotPay,
+    Paid {
+        transaction_id: TransactionId,
+        paid_at: Timestamp,
+        /// `sign_type` as the order had it, which decides the form of the notification.
+        sign_type: Option<String>,
+    },
+    Closed,
+}
+
+/// What a `prepay_id` stands for.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Prepay {
+    /// The key of the order.
+    pub(crate) order: String,
+    pub(crate) made_at: Timestamp,
+    /// `sign_type` as the request had it.
+    pub(crate) sign_type: Option<String>,
+}
+
+impl Order {
+    pub(crate) fn key(mchid: &MchId, out_trade_no: &str) -> String {
+        format!("{mchid}/{out_trade_no}")
+    }
+
+    /// A parameter of the order.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
+    }
+
+    /// WeChat's word for the state.
+    pub(crate) fn trade_state(&self) -> weixin::pay::TradeState {
+        use weixin::pay::TradeState;
+        match self.state {
+            OrderState::NotPay => TradeState::NotPay,
+            OrderState::Paid { .. } => TradeState::Success,
+            OrderState::Closed => TradeState::Closed,
+        }
+    }
+}
+
+/// Whether WeChat Pay answers at this path.
+pub(crate) fn is_path(path: &str) -> bool {
+    [UnifiedOrder::PATH, OrderQuery::PATH, CloseOrder::PATH].contains(&path)
+}
+
+/// Answers a request to WeChat Pay.
+pub(crate) fn answer(
+    strictness: &Strictness,
+    world: &mut World,
+    now: Timestamp,
+    request: &Request,
+    fault: Option<&FaultKind>,
+) -> Answer {
+    let mut fields = match fault {
+        Some(FaultKind::Fail(return_msg)) => v2::communication_failure(return_msg),
+        fault => match checks::read(world, now, request) {
+            Ok(message) => process(strictness, world, now, request, &message, fault),
+            Err(refusal) => refusal,
+        },
+    };
+    match fault {
+        Some(FaultKind::Unsigned) => drop(fields.remove("sign")),
+        Some(FaultKind::WrongSignature) => falsify_signature(&mut fields),
+        _ => {}
+    }
+    Answer::xml(fields.to_xml())
+}
+
+/// What happens after the signature was found good.
+fn process(
+    strictness: &Strictness,
+    world: &mut World,
+    now: Timestamp,
+    request: &Request,
+    message: &Message,
+    fault: Option<&FaultKind>,
+) -> Fields {
+    let told_to_refuse = |code: &str| Failure::business(ErrCode::from_wire(code), ErrCode::from_wire(code).meaning());
+    if let Some(FaultKind::ErrCode(code)) = fault {
+        return told_to_refuse(code).write(Some(&message.envelope));
+    }
+    let result = match request.path.as_str() {
+        UnifiedOrder::PATH => world.unified_order(strictness, now, message),
+        OrderQuery::PATH => world.order_query(now, message),
+        _ => world.close_order(strictness, now, message),
+    };
+    let result = match fault {
+        Some(FaultKind::ErrCodeAfter(code)) => Err(told_to_refuse(code)),
+        _ => result,
+    };
+    match result {
+        Ok(success) => message.envelope.success(&success),
+        Err(failure) => failure.write(Some(&message.envelope)),
+    }
+}
+
+/// Puts a signature in place that does not fit, but has the form of one.
+fn falsify_signature(fields: &mut Fields) {
+    let sign = fields.get("sign").map(|sign| {
+        let (head, tail) = sign.split_at(sign.len() - 1);
+        format!("{head}{}", if tail == "0" { "1" } else { "0" })
+    });
+    if let Some(sign) = sign {
+        fields.set("sign", sign);
+    }
+}

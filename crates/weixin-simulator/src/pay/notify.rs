@@ -1,0 +1,378 @@
+//! Notifications of payments: what is sent, when it is repeated, and to whom it is never sent.
+//!
+//! Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011941607> (payment notification).
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::{Url, header};
+use serde::{Deserialize, Serialize};
+use weixin::{
+    beijing_time,
+    pay::v2::{
+        self, SignType,
+        notification::{REPLY_TIMEOUT_S, RETRY_PAUSES_S, is_accepted},
+    },
+    xml::Fields,
+};
+
+use super::{Order, OrderState, falsify_signature};
+use crate::{
+    Shared,
+    fault::FaultKind,
+    wire::{Direction, Exchange},
+    world::World,
+};
+
+/// So many bytes of a reply are read; more is no reply that WeChat takes.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
+
+/// How often the delivering task looks at the clock when nobody wakes it, because the base clock may jump.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+/// The duty to tell the merchant of a payment.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Notification {
+    url: String,
+    pub(crate) state: NotificationState,
+    pub(crate) attempts: Vec<Attempt>,
+    /// Unsuccessful attempts that count for the schedule.
+    failures: usize,
+    /// Decides the nonce of the next body.
+    bodies: u64,
+}
+
+/// How far the notifications of a payment are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum NotificationState {
+    /// An attempt is due at this time, or under way.
+    Pending {
+        /// When.
+        due_at: Timestamp,
+    },
+    /// The merchant's server has said that it knows.
+    Accepted,
+    /// Fifteen repeats were of no use.
+    GivenUp,
+    /// `notify_url` is not on this machine: the simulator never calls the outside world.
+    NotLoopback,
+}
+
+/// One attempt to tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Simulated time.
+    pub at: Timestamp,
+    /// The HTTP status of the reply, if there was one.
+    pub http_status: Option<u16>,
+    /// Whether WeChat takes the reply for "received".
+    pub accepted: bool,
+    /// Why there was no reply.
+    pub error: Option<String>,
+}
+
+impl Notification {
+    pub(super) fn new(url: String, now: Timestamp) -> Self {
+        let state = match is_loopback(&url) {
+            true => NotificationState::Pending { due_at: now },
+            false => NotificationState::NotLoopback,
+        };
+        Self { url, state, attempts: Vec::new(), failures: 0, bodies: 0 }
+    }
+}
+
+/// Whether an address is on this machine.
+fn is_loopback(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    let Some(host) = url.host_str() else { return false };
+    match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
+}
+
+/// One body on its way.
+struct Letter {
+    order: String,
+    url: String,
+    body: String,
+    at: Timestamp,
+    fault: Option<FaultKind>,
+}
+
+impl World {
+    /// Takes out what is due. It comes back with [`World::attempted`].
+    fn take_due(&mut self, now: Timestamp) -> Vec<Letter> {
+        let mut letters = Vec::new();
+        while let Some((due_at, key)) = self.due.first().cloned().filter(|(due_at, _)| *due_at <= now) {
+            self.due.remove(&(due_at, key.clone()));
+            let fault = self.faults.take_notification();
+            if let Some(FaultKind::Delay(delay_s)) = fault {
+                self.set_due(&key, after(now, delay_s));
+                continue;
+            }
+            letters.extend(self.letter(&key, now, fault));
+        }
+        letters
+    }
+
+    fn set_due(&mut self, key: &str, due_at: Timestamp) {
+        if let Some(notification) = self.orders.get_mut(key).and_then(|order| order.notification.as_mut()) {
+            notification.state = NotificationState::Pending { due_at };
+            self.due.insert((due_at, key.to_owned()));
+        }
+    }
+
+    fn letter(&mut self, key: &str, now: Timestamp, fault: Option<FaultKind>) -> Option<Letter> {
+        let seed = self.seed();
+        let order = self.orders.get_mut(key)?;
+        let merchant = self.merchants.get(order.mchid.as_str())?;
+        let notification = order.notification.as_mut()?;
+        let nonce_str = seed.nonce(key, notification.bodies);
+        notification.bodies += 1;
+        let url = notification.url.clone();
+        let mut fields = write(order, nonce_str.as_str())?;
+        if fault == Some(FaultKind::UnknownField) {
+            fields.set("zz_unknown_field", "1");
+        }
+        let sign_type = order.notification_sign_type()?;
+        let mut fields = v2::signed(fields, &merchant.api_v2_key, sign_type);
+        match fault {
+            Some(FaultKind::Unsigned) => drop(fields.remove("sign")),
+            Some(FaultKind::WrongSignature) => falsify_signature(&mut fields),
+            Some(FaultKind::TamperedAmount) => drop(fields.set("total_fee", (order.total.get() + 1).to_string())),
+            _ => {}
+        }
+        Some(Letter { order: key.to_owned(), url, body: fields.to_xml(), at: now, fault })
+    }
+
+    /// Writes an attempt down. One that was not accepted is repeated after the pause of the schedule.
+    fn attempted(&mut self, key: &str, attempts: Vec<Attempt>) {
+        let Some(notification) = self.orders.get_mut(key).and_then(|order| order.notification.as_mut()) else { return };
+        let Some(at) = attempts.first().map(|attempt| attempt.at) else { return };
+        let accepted = attempts.iter().any(|attempt| attempt.accepted);
+        notification.attempts.extend(attempts);
+        if accepted {
+            notification.state = NotificationState::Accepted;
+            return;
+        }
+        let pause = RETRY_PAUSES_S.get(notification.failures).copied();
+        notification.failures += 1;
+        match pause {
+            Some(pause_s) => self.set_due(key, after(at, pause_s)),
+            None => notification.state = NotificationState::GivenUp,
+        }
+    }
+}
+
+impl Order {
+    fn notification_sign_type(&self) -> Option<SignType> {
+        let OrderState::Paid { sign_type, .. } = &self.state else { return None };
+        sign_type.as_deref().map_or(Some(SignType::Md5), |word| SignType::from_wire(word).ok())
+    }
+}
+
+/// The notification without its signature, in alphabetical order as in reality. `sign_type` is there if the order
+/// had it.
+fn write(order: &Order, nonce_str: &str) -> Option<Fields> {
+    let OrderState::Paid { transaction_id, paid_at, sign_type } = &order.state else { return None };
+    let total_fee = order.total.get().to_string();
+    let mut fields = Fields::new();
+    fields
+        .set("appid", order.appid.as_str())
+        .set_some("attach", order.parameter("attach"))
+        .set("bank_type", "OTHERS")
+        .set("cash_fee", total_fee.as_str())
+        .set_some("device_info", order.parameter("device_info"))
+        .set("fee_type", "CNY")
+        .set("is_subscribe", "N")
+        .set("mch_id", order.mchid.as_str())
+        .set("nonce_str", nonce_str)
+        .set("openid", order.openid.as_str())
+        .set("out_trade_no", order.out_trade_no.as_str())
+        .set("result_code", "SUCCESS")
+        .set("return_code", "SUCCESS")
+        .set("sign", "")
+        .set_some("sign_type", sign_type.as_deref())
+        .set("time_end", beijing_time::compact(*paid_at))
+        .set("total_fee", total_fee.as_str())
+        .set("trade_type", "JSAPI")
+        .set("transaction_id", transaction_id.as_str());
+    Some(fields)
+}
+
+fn after(at: Timestamp, seconds: u32) -> Timestamp {
+    at.saturating_add(SignedDuration::from_secs(i64::from(seconds))).unwrap_or(at)
+}
+
+/// Sends every attempt that is due, waits for the replies, and gives the number of attempts.
+pub(crate) async fn deliver_due(shared: &Arc<Shared>) -> usize {
+    let letters = {
+        let mut world = shared.world();
+        let now = shared.time(&world);
+        world.take_due(now)
+    };
+    let count = letters.len();
+    let mut under_way = tokio::task::JoinSet::new();
+    for letter in letters {
+        let shared = Arc::clone(shared);
+        under_way.spawn(async move { shared.mailer.deliver(&shared, letter).await });
+    }
+    under_way.join_all().await;
+    count
+}
+
+/// Sends what is due as soon as it is due, until the simulator is shut down.
+pub(crate) async fn run_automatically(shared: Arc<Shared>) {
+    while !shared.stop.is_cancelled() {
+        let letters = {
+            let mut world = shared.world();
+            let now = shared.time(&world);
+            world.take_due(now)
+        };
+        for letter in letters {
+            let shared = Arc::clone(&shared);
+            // Each on its own: a slow receiver does not hold up the others.
+            shared.tasks.clone().spawn(async move { shared.mailer.deliver(&shared, letter).await });
+        }
+        tokio::select! {
+            () = shared.work.notified() => {}
+            () = tokio::time::sleep(LOOK_AGAIN_AFTER) => {}
+            () = shared.stop.cancelled() => {}
+        }
+    }
+}
+
+/// Posts notifications, to this machine only.
+pub(crate) struct Mailer(reqwest::Client);
+
+impl Mailer {
+    /// No redirects (they are failed deliveries), no proxy, and names lead nowhere but to this machine.
+    pub(crate) fn new() -> Result<Self, reqwest::Error> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap_or_else(|error| unreachable!("the provider has the default protocol versions: {error}"))
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .dns_resolver(Arc::new(OnlyThisMachine))
+            .timeout(Duration::from_secs(REPLY_TIMEOUT_S))
+            .build()?;
+        Ok(Self(client))
+    }
+
+    async fn deliver(&self, shared: &Shared, letter: Letter) {
+        let attempts = match letter.fault {
+            Some(FaultKind::Lost) => {
+                let error = Some("lost on the way, as the simulator was told".to_owned());
+                vec![Attempt { at: letter.at, http_status: None, accepted: false, error }]
+            }
+            Some(FaultKind::Twice) => {
+                let (first, second) = tokio::join!(self.post(shared, &letter), self.post(shared, &letter));
+                vec![first, second]
+            }
+            _ => vec![self.post(shared, &letter).await],
+        };
+        shared.world().attempted(&letter.order, attempts);
+        shared.changed();
+    }
+
+    async fn post(&self, shared: &Shared, letter: &Letter) -> Attempt {
+        let reply = self.exchange(letter).await;
+        let (status, answer, error) = match reply {
+            Ok((status, body)) => (Some(status), body, None),
+            Err(error) => (None, Vec::new(), Some(reason(&error))),
+        };
+        shared.wire.record(Exchange {
+            sequence: 0,
+            at: letter.at,
+            direction: Direction::FromWechat,
+            method: "POST".to_owned(),
+            path: letter.url.clone(),
+            headers: vec![("content-type".to_owned(), "text/xml".to_owned())],
+            request: letter.body.clone(),
+            status,
+            answer: String::from_utf8_lossy(&answer).into_owned(),
+            note: error.clone().or_else(|| letter.fault.as_ref().map(|fault| format!("fault: {fault:?}"))),
+        });
+        let accepted = status.is_some_and(|status| is_accepted(status, &answer));
+        Attempt { at: letter.at, http_status: status, accepted, error }
+    }
+
+    async fn exchange(&self, letter: &Letter) -> Result<(u16, Vec<u8>), reqwest::Error> {
+        let request = self
+            .0
+            .post(&letter.url)
+            .header(header::CONTENT_TYPE, "text/xml")
+            .header(header::USER_AGENT, "Mozilla/4.0")
+            .header(header::ACCEPT, "*/*")
+            .header(header::PRAGMA, "no-cache")
+            .body(letter.body.clone());
+        let mut response = request.send().await?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            body.extend_from_slice(&chunk);
+            if body.len() > REPLY_BYTES_MAX {
+                break;
+            }
+        }
+        Ok((response.status().as_u16(), body))
+    }
+}
+
+/// What went wrong, with its cause.
+fn reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no reply within {REPLY_TIMEOUT_S} s");
+    }
+    let cause = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
+    cause.map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Every name is this machine. Which names are asked for was checked before.
+struct OnlyThisMachine;
+
+impl reqwest::dns::Resolve for OnlyThisMachine {
+    fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let addresses = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+        let addresses = addresses.map(|address| SocketAddr::new(address, 0));
+        Box::pin(async move { Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_this_machine_is_notified() {
+        for here in [
+            "http://127.0.0.1:8080/a",
+            "http://127.9.9.9/",
+            "http://[::1]:1/a",
+            "http://localhost/a",
+            "http://shop.localhost/a",
+        ] {
+            assert!(is_loopback(here), "{here}");
+        }
+        for there in [
+            "https://shop.example.com/a",
+            "http://10.0.0.1/a",
+            "http://localhost.example.com/",
+            "http://0.0.0.0/",
+            "http://[::]/",
+            "nonsense",
+        ] {
+            assert!(!is_loopback(there), "{there}");
+        }
+    }
+}

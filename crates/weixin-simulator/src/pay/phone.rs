@@ -1,0 +1,140 @@
+//! What the WeChat on a customer's phone checks when a mini program calls `wx.requestPayment`.
+//!
+//! Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011939566>.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use weixin::{
+    NonceStr,
+    pay::v2::{SignType, request_payment::RequestPayment, unified_order::PREPAY_ID_VALID_S},
+};
+
+use super::{
+    Order, OrderState,
+    notify::{Notification, NotificationState},
+};
+use crate::world::World;
+
+/// What the customer does at the payment sheet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// Types the password.
+    Pay,
+    /// Closes the sheet.
+    Cancel,
+}
+
+/// Why the mini program's `fail` is called. `Display` is the `errMsg` that it gets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PhoneError {
+    /// The customer closed the payment sheet. The order can still be paid.
+    #[error("requestPayment:fail cancel")]
+    Cancelled,
+    /// The payment sheet did not open.
+    #[error("requestPayment:fail ({0})")]
+    Failed(String),
+    /// The argument of `wx.requestPayment` has not the form that it must have.
+    #[error("requestPayment:fail parameter error: {0}")]
+    Parameter(String),
+}
+
+/// `errMsg` of a success.
+pub(crate) const REQUEST_PAYMENT_OK: &str = "requestPayment:ok";
+
+const SIGNATURE_WRONG: &str = "支付验证签名失败";
+const PREPAY_ID_WRONG: &str = "调用支付JSAPI缺少参数：total_fee";
+const PAID: &str = "该订单已支付";
+const EXPIRED: &str = "该订单已过期";
+/// The wording varies in reality.
+const OTHER_CUSTOMER: &str = "当前商户/订单异常，无法支付";
+
+impl World {
+    /// `wx.requestPayment` on the phone of a customer. Paying starts the notifications.
+    pub(crate) fn request_payment(
+        &mut self,
+        now: Timestamp,
+        customer: &str,
+        parameters: &Value,
+        choice: Choice,
+    ) -> Result<(), PhoneError> {
+        let parameters = read(parameters)?;
+        let failed = |reason: &str| PhoneError::Failed(reason.to_owned());
+        let prepay = parameters.prepay_id().and_then(|prepay_id| self.prepays.get(prepay_id.as_str()));
+        let prepay = prepay.ok_or_else(|| failed(PREPAY_ID_WRONG))?;
+        let (key, made_at, declared) = (prepay.order.clone(), prepay.made_at, prepay.sign_type.clone());
+        // Customers are never taken away, and a prepay_id belongs to an order.
+        let customer = self.customers.get(customer).ok_or_else(|| failed(OTHER_CUSTOMER))?;
+        let (appid, openid) = (customer.appid.clone(), customer.openid.clone());
+        let seed = self.seed();
+        let api_v2_key = self.orders.get(&key).and_then(|order| self.merchants.get(order.mchid.as_str()));
+        let api_v2_key =
+            api_v2_key.map(|merchant| merchant.api_v2_key.clone()).ok_or_else(|| failed(PREPAY_ID_WRONG))?;
+        let order = self.order(&key, now).filter(|order| order.appid == appid);
+        let order = order.ok_or_else(|| failed(PREPAY_ID_WRONG))?;
+        let sign_type = declared.as_deref().map_or(Ok(SignType::Md5), SignType::from_wire);
+        let sign_type = sign_type.map_err(|_| failed(SIGNATURE_WRONG))?;
+        parameters.verify(&appid, sign_type, &api_v2_key).map_err(|_| failed(SIGNATURE_WRONG))?;
+        if now.as_second() - made_at.as_second() >= PREPAY_ID_VALID_S {
+            return Err(failed(PREPAY_ID_WRONG));
+        }
+        if order.openid != openid {
+            return Err(failed(OTHER_CUSTOMER));
+        }
+        match order.state {
+            OrderState::Paid { .. } => return Err(failed(PAID)),
+            OrderState::Closed => return Err(failed(EXPIRED)),
+            OrderState::NotPay if order.time_expire.is_some_and(|last| now > last) => return Err(failed(EXPIRED)),
+            OrderState::NotPay if choice == Choice::Cancel => return Err(PhoneError::Cancelled),
+            OrderState::NotPay => {}
+        }
+        let transaction_id = seed.transaction_id(&key, now);
+        order.pay(now, transaction_id.clone(), declared);
+        if order.notification.as_ref().is_some_and(Notification::is_pending) {
+            self.due.insert((now, key.clone()));
+        }
+        self.transactions.insert(transaction_id.to_string(), key);
+        Ok(())
+    }
+}
+
+impl Order {
+    fn pay(&mut self, now: Timestamp, transaction_id: weixin::TransactionId, sign_type: Option<String>) {
+        self.state = OrderState::Paid { transaction_id, paid_at: now, sign_type };
+        let url = self.parameter("notify_url").unwrap_or_default().to_owned();
+        self.notification = Some(Notification::new(url, now));
+    }
+}
+
+/// Reads the argument as the phone does: five texts; anything else in the object is ignored.
+fn read(parameters: &Value) -> Result<RequestPayment, PhoneError> {
+    let text = |name: &str| match &parameters[name] {
+        Value::String(text) => Ok(text.clone()),
+        other => Err(PhoneError::Parameter(format!(
+            "parameter.{name} should be String instead of {};",
+            match other {
+                Value::Null => "Undefined",
+                Value::Bool(_) => "Boolean",
+                Value::Number(_) => "Number",
+                Value::Array(_) => "Array",
+                _ => "Object",
+            }
+        ))),
+    };
+    let nonce_str = NonceStr::parse(text("nonceStr")?);
+    Ok(RequestPayment {
+        time_stamp: text("timeStamp")?,
+        nonce_str: nonce_str.map_err(|_| PhoneError::Failed(SIGNATURE_WRONG.to_owned()))?,
+        package: text("package")?,
+        // The client's default is MD5.
+        sign_type: if parameters["signType"].is_null() { "MD5".to_owned() } else { text("signType")? },
+        pay_sign: text("paySign")?,
+    })
+}
+
+/// Whether somebody still has to be told of the payment.
+impl Notification {
+    fn is_pending(&self) -> bool {
+        matches!(self.state, NotificationState::Pending { .. })
+    }
+}

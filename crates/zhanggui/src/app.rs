@@ -1,0 +1,120 @@
+//! What every handler and job is given.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use weixin_client::{AccessTokenKeeper, MiniProgramClient, PayV2Client, Transport, TransportError, TransportOptions};
+
+use crate::{
+    access_token::SharedTokens,
+    clock::{Clock, Entropy, random},
+    config::Config,
+    database::Database,
+    seal::Seal,
+};
+
+/// The server's parts. Cheap to share, immutable but for what they hold.
+pub struct App {
+    /// What the operator decided.
+    pub config: Config,
+    /// Where everything durable is.
+    pub database: Database,
+    /// Where randomness comes from.
+    pub entropy: Entropy,
+    /// Seals what may not be read in the database.
+    pub seal: Arc<Seal>,
+    /// WeChat Pay, API v2.
+    pub pay_v2: PayV2Client,
+    /// `api.weixin.qq.com`.
+    pub mini_program: MiniProgramClient,
+    /// The access tokens of the apps, shared with the other nodes through the database.
+    pub access_tokens: AccessTokenKeeper,
+    /// Wakes the job runner when there is something to do at once.
+    pub job_wake: Notify,
+    clock: Clock,
+    flights: Flights,
+    draining: AtomicBool,
+}
+
+impl App {
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// The transport to WeChat cannot be made, for example because of a certificate file.
+    pub fn new(
+        config: Config,
+        database: Database,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Arc<Self>, TransportError> {
+        let options = TransportOptions { extra_ca_pem: config.wechat.extra_ca_pem.clone(), ..Default::default() };
+        let transport = Transport::new(&options)?;
+        let seal = Arc::new(Seal::new(&config.master_key, Arc::clone(&entropy)));
+        let mini_program = MiniProgramClient::new(transport.clone(), config.wechat.mini_program.clone());
+        let store = SharedTokens::new(database.clone(), Arc::clone(&seal));
+        let access_tokens = AccessTokenKeeper::new(mini_program.clone(), Arc::new(store), Arc::clone(&clock));
+        Ok(Arc::new(Self {
+            pay_v2: PayV2Client::new(transport, config.wechat.pay.clone()),
+            mini_program,
+            access_tokens,
+            seal,
+            config,
+            database,
+            entropy,
+            clock,
+            job_wake: Notify::new(),
+            flights: Flights::default(),
+            draining: AtomicBool::new(false),
+        }))
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// A fresh nonce for a message to WeChat.
+    pub fn nonce_str(&self) -> weixin::NonceStr {
+        weixin::NonceStr::from_random(random(&self.entropy))
+    }
+
+    /// Waits until nobody else of this node works on the same thing.
+    pub async fn alone_with(&self, subject: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        self.flights.enter(subject).await
+    }
+
+    /// From now on the server says that it is not ready.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is shutting down.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// One lock for each thing that is being worked on; unused locks go away.
+#[derive(Default)]
+struct Flights(Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>);
+
+impl Flights {
+    async fn enter(&self, subject: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = {
+            // A panic while holding this lock leaves the map as it was.
+            let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            flights.retain(|_, lock| lock.strong_count() > 0);
+            let lock = flights.get(subject).and_then(Weak::upgrade).unwrap_or_default();
+            flights.insert(subject.to_owned(), Arc::downgrade(&lock));
+            lock
+        };
+        lock.lock_owned().await
+    }
+}

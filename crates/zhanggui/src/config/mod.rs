@@ -1,0 +1,357 @@
+//! The configuration: one TOML file, each value overridable by the environment, checked as a whole before anything
+//! starts. The reference is docs/configuration.md; `zhanggui init` writes a commented file.
+//!
+//! [`Config::load`] gives either a configuration that can work or all its problems at once, each with its line.
+
+mod reader;
+mod template;
+
+use std::{collections::HashMap, net::SocketAddr, path::Path, time::Duration};
+
+use jiff::SignedDuration;
+use weixin::{ApiV2Key, AppId, AppSecret, MchId, NotifyUrl, pay::v2::SignType};
+use weixin_client::Hosts;
+
+use crate::{
+    database::{DatabaseUrl, Realm},
+    seal::MasterKey,
+};
+pub use reader::{ConfigError, Problem};
+use reader::{Reader, Section};
+pub use template::{TEMPLATE, new_master_key};
+
+/// Everything that the operator decides.
+pub struct Config {
+    /// The HTTP server.
+    pub server: Server,
+    /// Where the data is.
+    pub database: DatabaseUrl,
+    /// Seals secrets and personal data in the database.
+    pub master_key: MasterKey,
+    /// Which WeChat is called.
+    pub wechat: Wechat,
+    /// How long orders can be paid.
+    pub order: OrderPolicy,
+    /// The form of the log.
+    pub log: LogFormat,
+    /// The mini programs.
+    pub apps: Vec<App>,
+    /// The merchants who are paid.
+    pub merchants: Vec<Merchant>,
+}
+
+/// The HTTP server.
+pub struct Server {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// How the outside world reaches this server, without a slash at the end. WeChat's callbacks begin with it.
+    pub public_url: String,
+    /// Whether a proxy in front tells the customer's address in `X-Forwarded-For` (the last entry counts).
+    pub trust_forwarded_for: bool,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+    /// How long requests under way may take to finish after a signal to stop.
+    pub drain_timeout: Duration,
+    /// How many connections are served at once.
+    pub connections_max: usize,
+}
+
+/// Which WeChat is called.
+pub struct Wechat {
+    /// The real one, or a simulator.
+    pub realm: Realm,
+    /// The hosts of WeChat Pay.
+    pub pay: Hosts,
+    /// The hosts of `api.weixin.qq.com`.
+    pub mini_program: Hosts,
+    /// A certificate authority beside the public ones (PEM), for simulators behind TLS.
+    pub extra_ca_pem: Option<Vec<u8>>,
+}
+
+/// How long orders can be paid.
+pub struct OrderPolicy {
+    /// From creation to expiry.
+    pub expires_in: SignedDuration,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// A mini program.
+pub struct App {
+    /// Its number.
+    pub appid: AppId,
+    /// Its AppSecret.
+    pub secret: AppSecret,
+    /// The merchant who is paid in it.
+    pub mchid: MchId,
+}
+
+/// A merchant and how it is paid.
+pub struct Merchant {
+    /// Its number.
+    pub mchid: MchId,
+    /// The key of API v2.
+    pub api_v2_key: ApiV2Key,
+    /// The hash of API v2; a notification with another one is refused.
+    pub sign_type: SignType,
+    /// Whether a v2 notification is only a hint that a query has to confirm.
+    pub confirm_v2: bool,
+    /// Where WeChat reports payments: `{public_url}/wechat/pay/{mchid}`.
+    pub notify_url: NotifyUrl,
+}
+
+impl Config {
+    /// Reads a file and the environment of the process.
+    ///
+    /// # Errors
+    /// All problems at once, each with its line and what to do.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::single(path, format!("the file cannot be read: {error}")))?;
+        let environment = |name: &str| std::env::var(name).ok();
+        Self::parse(&text, path, &environment)
+    }
+
+    /// Reads a text. File names in it are relative to the folder of `path`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(text, path, environment);
+        let config = read(&mut reader);
+        reader.finish(config)
+    }
+
+    /// The app with this number, or the only one if none is named.
+    pub fn app(&self, appid: Option<&str>) -> Option<&App> {
+        match (appid, self.apps.as_slice()) {
+            (Some(appid), apps) => apps.iter().find(|app| app.appid.as_str() == appid),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        }
+    }
+
+    /// The merchant with this number.
+    pub fn merchant(&self, mchid: &str) -> Option<&Merchant> {
+        self.merchants.iter().find(|merchant| merchant.mchid.as_str() == mchid)
+    }
+}
+
+fn read(reader: &mut Reader<'_>) -> Option<Config> {
+    let wechat = read_wechat(reader);
+    let realm = wechat.as_ref().map_or(Realm::Live, |wechat| wechat.realm);
+    let server = read_server(reader, realm);
+    let mut database = reader.section("database");
+    let url = database.text_or(reader, "url", "sqlite:zhanggui.db").and_then(|text| {
+        let url = text.value.parse::<DatabaseUrl>().map_err(|error| error.to_string());
+        reader.check(&text, url).map(|url| reader.beside_the_file(url))
+    });
+    database.end(reader);
+    let mut secrets = reader.section("secrets");
+    let master_key = secrets.secret(reader, "master_key").and_then(|text| {
+        let key = master_key(&text.value);
+        reader.check(&text, key)
+    });
+    secrets.end(reader);
+    let order = read_order(reader);
+    let log = read_log(reader);
+    let merchants = read_merchants(reader, server.as_ref());
+    let apps = read_apps(reader, &merchants);
+    reader.end();
+    Some(Config {
+        server: server?,
+        database: url?,
+        master_key: master_key?,
+        wechat: wechat?,
+        order: order?,
+        log: log?,
+        apps,
+        merchants,
+    })
+}
+
+fn read_server(reader: &mut Reader<'_>, realm: Realm) -> Option<Server> {
+    let mut section = reader.section("server");
+    let listen = section.text_or(reader, "listen", "127.0.0.1:8080").and_then(|text| {
+        let address =
+            text.value.parse().map_err(|_| "must be an address and a port, such as 127.0.0.1:8080".to_owned());
+        reader.check(&text, address)
+    });
+    let public_url = section.text(reader, "public_url").and_then(|text| {
+        let url = public_url(&text.value, realm);
+        reader.check(&text, url)
+    });
+    let trust_forwarded_for = section.flag_or(reader, "trust_forwarded_for", false);
+    let request_timeout_s = section.number_or(reader, "request_timeout_s", 30, 1..=300);
+    let drain_timeout_s = section.number_or(reader, "drain_timeout_s", 30, 0..=600);
+    let connections_max = section.number_or(reader, "connections_max", 4096, 16..=1_000_000);
+    section.end(reader);
+    Some(Server {
+        listen: listen?,
+        public_url: public_url?,
+        trust_forwarded_for: trust_forwarded_for?,
+        request_timeout: Duration::from_secs(request_timeout_s?.unsigned_abs()),
+        drain_timeout: Duration::from_secs(drain_timeout_s?.unsigned_abs()),
+        connections_max: usize::try_from(connections_max?).unwrap_or(usize::MAX),
+    })
+}
+
+fn public_url(text: &str, realm: Realm) -> Result<String, String> {
+    let url = text.trim_end_matches('/');
+    NotifyUrl::parse(format!("{url}/wechat/pay/1600000001"))
+        .map_err(|_| "must be an address such as https://shop.example.com, without query and user name".to_owned())?;
+    if realm == Realm::Live && !url.starts_with("https://") {
+        return Err("must begin with https:// because WeChat calls back over TLS only".to_owned());
+    }
+    Ok(url.to_owned())
+}
+
+fn read_wechat(reader: &mut Reader<'_>) -> Option<Wechat> {
+    let mut section = reader.section("wechat");
+    let realm_text = section.text_or(reader, "realm", "live")?;
+    let realm = match realm_text.value.as_str() {
+        "live" => Ok(Realm::Live),
+        "simulated" => Ok(Realm::Simulated),
+        _ => Err("must be \"live\" or \"simulated\"".to_owned()),
+    };
+    let realm = reader.check(&realm_text, realm);
+    let hosts = |section: &mut Section, reader: &mut Reader<'_>, name: &'static str, official: Hosts| {
+        let Some(main) = section.optional_text(reader, name) else {
+            if realm == Some(Realm::Simulated) {
+                section.problem(
+                    reader,
+                    name,
+                    "is missing: the address of the simulator, such as http://127.0.0.1:8090",
+                );
+            }
+            return Some(official);
+        };
+        let hosts = match realm {
+            Some(Realm::Live) => {
+                Err("can be set only with realm = \"simulated\"; the real WeChat has fixed addresses".to_owned())
+            }
+            _ => Hosts::new(&main.value, None).map_err(|error| error.to_string()),
+        };
+        let hosts = reader.check(&main, hosts)?;
+        if hosts.is_official() {
+            section.problem(reader, name, "is the real WeChat, which cannot be called with realm = \"simulated\"");
+        }
+        Some(hosts)
+    };
+    let pay = hosts(&mut section, reader, "pay_url", Hosts::pay());
+    let mini_program = hosts(&mut section, reader, "api_url", Hosts::mini_program());
+    let extra_ca_pem = section.optional_file(reader, "ca_file");
+    section.end(reader);
+    Some(Wechat { realm: realm?, pay: pay?, mini_program: mini_program?, extra_ca_pem })
+}
+
+fn read_order(reader: &mut Reader<'_>) -> Option<OrderPolicy> {
+    let mut section = reader.section("order");
+    let minutes = section.number_or(reader, "expires_in_min", 120, 5..=7 * 24 * 60);
+    section.end(reader);
+    Some(OrderPolicy { expires_in: SignedDuration::from_mins(minutes?) })
+}
+
+fn read_log(reader: &mut Reader<'_>) -> Option<LogFormat> {
+    let mut section = reader.section("log");
+    let format = section.text_or(reader, "format", "json");
+    section.end(reader);
+    let format = format?;
+    let parsed = match format.value.as_str() {
+        "json" => Ok(LogFormat::Json),
+        "text" => Ok(LogFormat::Text),
+        _ => Err("must be \"json\" or \"text\"".to_owned()),
+    };
+    reader.check(&format, parsed)
+}
+
+fn read_merchants(reader: &mut Reader<'_>, server: Option<&Server>) -> Vec<Merchant> {
+    let mut merchants: Vec<Merchant> = Vec::new();
+    for mut section in reader.sections("merchant") {
+        let mchid = section.parsed(reader, "mchid", MchId::parse);
+        let api = section.text_or(reader, "api", "v2");
+        if let Some(api) = api.filter(|api| api.value != "v2") {
+            reader.problem(&api, "must be \"v2\": this version speaks API v2 only");
+        }
+        let api_v2_key = section.secret(reader, "api_v2_key").and_then(|text| {
+            let key = ApiV2Key::parse(text.value.as_str()).map_err(|error| error.rule.to_owned());
+            reader.check(&text, key)
+        });
+        let sign_type = section.text_or(reader, "sign_type", "HMAC-SHA256").and_then(|text| {
+            let sign_type = SignType::from_wire(&text.value).map_err(|error| error.rule.to_owned());
+            reader.check(&text, sign_type)
+        });
+        let confirm_v2 = section.flag_or(reader, "confirm_v2", true);
+        section.end(reader);
+        if merchants.iter().any(|known| Some(&known.mchid) == mchid.as_ref()) {
+            section.problem(reader, "mchid", "stands twice in the file");
+        }
+        let merchant = || {
+            let mchid = mchid?;
+            // public_url was checked to make such an address.
+            let notify_url = NotifyUrl::parse(format!("{}/wechat/pay/{mchid}", server?.public_url)).ok()?;
+            Some(Merchant {
+                mchid,
+                api_v2_key: api_v2_key?,
+                sign_type: sign_type?,
+                confirm_v2: confirm_v2?,
+                notify_url,
+            })
+        };
+        merchants.extend(merchant());
+    }
+    merchants
+}
+
+fn read_apps(reader: &mut Reader<'_>, merchants: &[Merchant]) -> Vec<App> {
+    let mut apps: Vec<App> = Vec::new();
+    let sections = reader.sections("app");
+    if sections.is_empty() {
+        reader.missing("at least one [[app]] is needed: the mini program that this server works for");
+    }
+    for mut section in sections {
+        let appid = section.parsed(reader, "appid", AppId::parse);
+        let secret = section.secret(reader, "secret").and_then(|text| {
+            let secret = AppSecret::parse(text.value.as_str()).map_err(|error| error.rule.to_owned());
+            reader.check(&text, secret)
+        });
+        let mchid = section.parsed(reader, "merchant", MchId::parse);
+        section.end(reader);
+        if apps.iter().any(|known| Some(&known.appid) == appid.as_ref()) {
+            section.problem(reader, "appid", "stands twice in the file");
+        }
+        // A merchant that has problems of its own is not in the list: one message is enough.
+        let known = |mchid: &MchId| reader.has_problems() || merchants.iter().any(|merchant| &merchant.mchid == mchid);
+        if mchid.as_ref().is_some_and(|mchid| !known(mchid)) {
+            section.problem(reader, "merchant", "names no [[merchant]] of this file");
+        }
+        let app = || Some(App { appid: appid?, secret: secret?, mchid: mchid? });
+        apps.extend(app());
+    }
+    apps
+}
+
+fn master_key(text: &str) -> Result<MasterKey, String> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(text.trim(), &mut bytes)
+        .map_err(|_| "must be 64 hexadecimal digits; `zhanggui init` makes one".to_owned())?;
+    Ok(MasterKey::new(bytes))
+}
+
+/// An environment without variables, for tests and for the development server.
+pub fn empty_environment(_: &str) -> Option<String> {
+    None
+}
+
+/// An environment of these variables, for tests.
+pub fn environment_of(variables: HashMap<String, String>) -> impl Fn(&str) -> Option<String> {
+    move |name| variables.get(name).cloned()
+}

@@ -1,0 +1,75 @@
+//! Who calls: a customer with a session, or one of the merchant's systems with an API key.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{header, request::Parts},
+};
+
+use super::problem::{Code, Problem};
+use crate::{
+    api_key::{self, ApiKey, Scope},
+    app::App,
+    session::{self, Customer},
+};
+
+/// The caller of an API call.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// A user of one of our apps.
+    Customer(Customer),
+    /// One of the merchant's systems.
+    Key(ApiKey),
+}
+
+impl Caller {
+    /// The caller may be a customer, or a key that has this scope.
+    ///
+    /// # Errors
+    /// A key without the scope.
+    pub fn allow(&self, scope: Scope) -> Result<(), Problem> {
+        match self {
+            Self::Key(key) if !key.has(scope) => Err(Problem::new(
+                Code::Forbidden,
+                format!("The API key lacks the scope {}; make one that has it.", scope.as_str()),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The caller must be a customer.
+    ///
+    /// # Errors
+    /// A key.
+    pub fn customer(self) -> Result<Customer, Problem> {
+        match self {
+            Self::Customer(customer) => Ok(customer),
+            Self::Key(_) => {
+                Err(Problem::new(Code::Forbidden, "Only the customer can do this: call it with the session token."))
+            }
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let token = match header.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => token.trim(),
+            _ => return Err(Problem::new(Code::Unauthorized, "Send the header Authorization: Bearer <token or key>.")),
+        };
+        if api_key::looks_like_one(token) {
+            let key = api_key::find(app, token).await?;
+            return key.map(Caller::Key).ok_or_else(|| {
+                Problem::new(Code::Unauthorized, "The API key is unknown, expired, revoked or of another realm.")
+            });
+        }
+        let customer = session::find(app, token).await?;
+        customer
+            .map(Caller::Customer)
+            .ok_or_else(|| Problem::new(Code::Unauthorized, "The session is unknown or has ended: log in again."))
+    }
+}

@@ -1,0 +1,67 @@
+//! Extractors whose refusals have the application's error format.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Query, Request, rejection::BytesRejection},
+    http::{header, request::Parts},
+};
+use serde::de::DeserializeOwned;
+
+use super::problem::{Code, Problem};
+
+/// A JSON body. Unknown fields are refused where the type says so.
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            return Err(Problem::new(Code::ContentTypeWrong, "Send the header Content-Type: application/json."));
+        }
+        let bytes = read_bytes(request, state).await?;
+        let value: Result<T, _> = serde_json::from_slice(&bytes);
+        value.map(JsonBody).map_err(|error| {
+            let code = if error.is_data() { Code::BodyInvalid } else { Code::BodyNotJson };
+            Problem::new(code, format!("{error}."))
+        })
+    }
+}
+
+/// The body as it came, for callbacks: signatures are verified over raw bytes.
+pub struct RawBody(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        read_bytes(request, state).await.map(RawBody)
+    }
+}
+
+async fn read_bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        let too_large = matches!(&rejection, BytesRejection::FailedToBufferBody(failed) if failed.to_string().contains("length limit"));
+        if too_large || rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            Problem::new(Code::BodyTooLarge, "Send a smaller body.")
+        } else {
+            Problem::new(Code::BodyNotJson, "The body did not arrive whole; send it again.")
+        }
+    })
+}
+
+/// A query string.
+pub struct QueryString<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryString<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query
+            .map(|Query(value)| Self(value))
+            .map_err(|rejection| Problem::new(Code::QueryInvalid, rejection.body_text()))
+    }
+}

@@ -1,0 +1,73 @@
+//! The HTTP server: the route table, limits before work, and the answer to everything that goes wrong.
+//!
+//! The order of the layers, from outside: request id and problems, panics, time, body size, route.
+
+mod caller;
+mod health;
+mod json;
+mod problem;
+mod request_id;
+mod serve;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderValue, StatusCode, header},
+    middleware,
+    routing::{get, post},
+};
+use tower::ServiceBuilder;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    set_header::SetResponseHeaderLayer,
+    timeout::{RequestBodyTimeoutLayer, TimeoutLayer},
+};
+
+pub use caller::Caller;
+pub use json::{JsonBody, QueryString, RawBody};
+pub use problem::{Code, Problem, WechatCause, chain};
+pub use serve::{ServeError, Server};
+
+use crate::{app::App, order, payment, product, session};
+
+/// The largest body of a callback, in bytes. WeChat's have a few thousand.
+const CALLBACK_BYTES_MAX: usize = 64 * 1024;
+
+/// The largest body of an API call, in bytes.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long the next piece of a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Every address of the server.
+pub fn router(app: Arc<App>) -> Router {
+    let callbacks = Router::new()
+        .route("/wechat/pay/{mchid}", post(payment::notify))
+        .layer(DefaultBodyLimit::max(CALLBACK_BYTES_MAX));
+    let api = Router::new()
+        .route("/v1/login", post(session::login))
+        .route("/v1/products", get(product::list))
+        .route("/v1/orders", post(order::create))
+        .route("/v1/orders/{id}", get(order::read))
+        .route("/v1/orders/{id}/pay", post(payment::pay))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let health = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
+    let nosniff =
+        SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let no_store = SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let layers = ServiceBuilder::new()
+        .layer(nosniff)
+        .layer(no_store)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), request_id::layer))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, app.config.server.request_timeout))
+        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT));
+    Router::new().merge(callbacks).merge(api).merge(health).layer(layers).with_state(app)
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {
+    use axum::response::IntoResponse as _;
+    Problem::new(Code::Internal, "The failure was noted. Ask the operator with the request_id.").into_response()
+}

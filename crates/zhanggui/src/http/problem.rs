@@ -1,0 +1,203 @@
+//! Errors of the API: `application/problem+json` (RFC 9457) with a stable code. Status codes stand here only.
+//!
+//! Each code is described in docs/errors.md. `detail` is for the caller and says what to do; what only the operator
+//! may know travels in `cause` and goes to the log, once, when the answer is written.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::request_id::RequestId;
+
+/// Declares the codes once: variant, text, status, title.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident $text:literal $status:ident $title:literal),* $(,)?) => {
+        /// A stable code of the API.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code {
+            $(#[doc = concat!("`", $text, "`: ", $title, ".")] $variant,)*
+        }
+
+        impl Code {
+            /// All codes.
+            pub const ALL: &[Code] = &[$(Code::$variant),*];
+
+            /// The text in `code`; never changes.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+
+            /// The HTTP status.
+            pub fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status),* }
+            }
+
+            fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),* }
+            }
+        }
+    };
+}
+
+codes! {
+    BodyInvalid "body_invalid" UNPROCESSABLE_ENTITY "The body does not have the form of this call",
+    BodyNotJson "body_not_json" BAD_REQUEST "The body is not JSON",
+    BodyTooLarge "body_too_large" PAYLOAD_TOO_LARGE "The body is too large",
+    ContentTypeWrong "content_type_wrong" UNSUPPORTED_MEDIA_TYPE "The content type is not application/json",
+    QueryInvalid "query_invalid" BAD_REQUEST "The query string does not have the form of this call",
+    NotFound "not_found" NOT_FOUND "There is nothing here",
+    MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "This address does not take this method",
+    RequestTimeout "request_timeout" REQUEST_TIMEOUT "The request took too long",
+    Overloaded "overloaded" SERVICE_UNAVAILABLE "The server has too much to do",
+    DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE "The database does not answer",
+    Internal "internal" INTERNAL_SERVER_ERROR "The server failed",
+    Unauthorized "unauthorized" UNAUTHORIZED "The call needs a session or an API key",
+    Forbidden "forbidden" FORBIDDEN "The caller may not do this",
+    AppUnknown "app_unknown" UNPROCESSABLE_ENTITY "The app is not one of this server's",
+    JsCodeInvalid "js_code_invalid" BAD_REQUEST "WeChat does not know the js_code",
+    JsCodeUsed "js_code_used" BAD_REQUEST "The js_code was used before",
+    CustomerBlocked "customer_blocked" FORBIDDEN "WeChat blocks the customer",
+    WechatBusy "wechat_busy" SERVICE_UNAVAILABLE "WeChat is busy",
+    WechatUnavailable "wechat_unavailable" SERVICE_UNAVAILABLE "WeChat did not answer, or not in a way that can be believed",
+    WechatRefused "wechat_refused" BAD_GATEWAY "WeChat refused the call",
+    AmountInvalid "amount_invalid" UNPROCESSABLE_ENTITY "The amount cannot be an order's",
+    AmountNotAllowed "amount_not_allowed" FORBIDDEN "A customer cannot set a price",
+    DescriptionInvalid "description_invalid" UNPROCESSABLE_ENTITY "WeChat would refuse the description",
+    ItemsInvalid "items_invalid" UNPROCESSABLE_ENTITY "The items cannot be ordered",
+    ProductUnknown "product_unknown" UNPROCESSABLE_ENTITY "A product does not exist or is not sold any more",
+    CustomerUnknown "customer_unknown" UNPROCESSABLE_ENTITY "The customer is not known",
+    OrderNotFound "order_not_found" NOT_FOUND "There is no such order",
+    OrderPaid "order_paid" CONFLICT "The order is paid",
+    OrderClosed "order_closed" CONFLICT "The order is closed",
+    OrderExpired "order_expired" CONFLICT "The order can no longer be paid",
+}
+
+/// An error on its way to the caller.
+#[derive(Debug)]
+pub struct Problem {
+    code: Code,
+    detail: String,
+    wechat: Option<WechatCause>,
+    retry_after_s: Option<u32>,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What WeChat said, when WeChat was the cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WechatCause {
+    /// WeChat's code.
+    pub code: String,
+    /// WeChat's sentence.
+    pub message: String,
+    /// WeChat's Request-ID or rid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    code: &'a str,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wechat: Option<&'a WechatCause>,
+    request_id: &'a str,
+}
+
+impl Problem {
+    /// A problem with a sentence that tells the caller what to do.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), wechat: None, retry_after_s: None, cause: None }
+    }
+
+    /// A problem whose cause is for the log only.
+    pub fn caused(
+        code: Code,
+        detail: impl Into<String>,
+        cause: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self { cause: Some(Box::new(cause)), ..Self::new(code, detail) }
+    }
+
+    /// What WeChat said.
+    pub fn with_wechat(self, wechat: WechatCause) -> Self {
+        Self { wechat: Some(wechat), ..self }
+    }
+
+    /// When the same call may work, in seconds.
+    pub fn retry_after(self, seconds: u32) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Writes the answer; the caller finds the request id in the log again.
+    pub(super) fn respond(&self, request_id: &RequestId) -> Response {
+        let status = self.code.status();
+        self.log(status);
+        let body = Body {
+            r#type: format!("urn:zhanggui:error:{}", self.code.as_str()),
+            title: self.code.title(),
+            status: status.as_u16(),
+            code: self.code.as_str(),
+            detail: &self.detail,
+            wechat: self.wechat.as_ref(),
+            request_id: request_id.as_str(),
+        };
+        // A struct of texts and numbers can always be written.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+
+    fn log(&self, status: StatusCode) {
+        let code = self.code.as_str();
+        let cause = self.cause.as_deref().map(|cause| chain(cause)).unwrap_or_default();
+        let wechat = self.wechat.as_ref().map_or("", |wechat| wechat.code.as_str());
+        if status.is_server_error() {
+            tracing::error!(error.code = code, error.cause = cause, wechat.errcode = wechat, "{}", self.code.title());
+        } else {
+            tracing::debug!(error.code = code, error.cause = cause, wechat.errcode = wechat, "{}", self.code.title());
+        }
+    }
+}
+
+/// An error with all its causes, for the log.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// The problem is put into the answer's extensions; the outermost layer, which knows the request id, writes it.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.code.status().into_response();
+        response.extensions_mut().insert(std::sync::Arc::new(self));
+        response
+    }
+}
+
+impl From<crate::database::DatabaseError> for Problem {
+    fn from(error: crate::database::DatabaseError) -> Self {
+        if error.is_transient() {
+            return Self::caused(Code::DatabaseUnavailable, "Nothing was done. Try again in a moment.", error)
+                .retry_after(1);
+        }
+        Self::caused(Code::Internal, "The failure was noted. Ask the operator with the request_id.", error)
+    }
+}

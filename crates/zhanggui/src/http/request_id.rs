@@ -1,0 +1,81 @@
+//! The outermost layer of every request: a request id, one log line, and the writing of problems.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, StatusCode},
+    middleware::Next,
+    response::Response,
+};
+use tracing::Instrument as _;
+
+use super::problem::{Code, Problem};
+use crate::{app::App, id};
+
+const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Names one request in answer and log.
+#[derive(Clone, Debug)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// The id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Gives the request an id, writes problems, and logs the outcome.
+pub(super) async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let started = app.now();
+    let id = RequestId(id::new(id::Kind::Request, started, &app.entropy).into());
+    request.extensions_mut().insert(id.clone());
+    let method = request.method().clone();
+    // The template, not the address: addresses carry ids, and the log shall not grow a name for each.
+    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!("request", request.id = id.as_str(), http.method = %method, http.route = route);
+    async move {
+        let response = next.run(request).await;
+        let mut response = write_problem(response, &id);
+        // The id has no characters that a header could not hold.
+        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+            response.headers_mut().insert(HEADER, value);
+        }
+        let duration_ms = app.now().duration_since(started).as_millis();
+        tracing::info!(http.status = response.status().as_u16(), duration_ms = duration_ms as i64, "request answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// Answers that came from the framework get the application's error format, too.
+fn write_problem(response: Response, id: &RequestId) -> Response {
+    if let Some(problem) = response.extensions().get::<Arc<Problem>>() {
+        return problem.respond(id);
+    }
+    let problem = match response.status() {
+        StatusCode::NOT_FOUND => Problem::new(Code::NotFound, "Look at the list of calls in the documentation."),
+        StatusCode::METHOD_NOT_ALLOWED => Problem::new(Code::MethodNotAllowed, "Look at the header Allow."),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Code::BodyTooLarge, "Send at most 1 MiB."),
+        StatusCode::REQUEST_TIMEOUT => {
+            Problem::new(Code::RequestTimeout, "Try again; the outcome may be known by then.")
+        }
+        StatusCode::SERVICE_UNAVAILABLE => Problem::new(Code::Overloaded, "Try again in a moment.").retry_after(1),
+        _ => return response,
+    };
+    // Answers of our own always have a type; what has none comes from the framework.
+    if response.headers().contains_key(axum::http::header::CONTENT_TYPE) {
+        let text = response.headers().get(axum::http::header::CONTENT_TYPE);
+        if text.is_none_or(|text| !text.as_bytes().starts_with(b"text/plain")) {
+            return response;
+        }
+    }
+    let allow = response.headers().get(axum::http::header::ALLOW).cloned();
+    let mut written = problem.respond(id);
+    if let Some(allow) = allow {
+        written.headers_mut().insert(axum::http::header::ALLOW, allow);
+    }
+    written
+}

@@ -1,0 +1,77 @@
+//! Work for later: written in the transaction of its cause, claimed with a lease and a fencing number, safe to run
+//! twice, bounded in retries.
+//!
+//! A claim that outlives its lease is claimed again; whoever finishes with an old fencing number changes nothing.
+//! Scheduling a job that is running moves the fencing number on, so that the job runs once more.
+
+mod runner;
+mod store;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    clock::ms,
+    database::{DatabaseError, Tx},
+    http::chain,
+};
+pub use runner::{Runner, run_due};
+
+/// The kinds of jobs. The subject is an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Ask WeChat what became of a payment.
+    QueryPayment,
+}
+
+impl Kind {
+    const ALL: &[Kind] = &[Kind::QueryPayment];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::QueryPayment => "payment.query",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nothing is left to do.
+    Done,
+    /// Again later; the text is for the operator.
+    Retry(String),
+}
+
+impl Outcome {
+    /// Again later because of this error.
+    pub fn retry(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Retry(chain(error))
+    }
+}
+
+/// Writes a job down, or makes a known one due earlier.
+///
+/// # Errors
+/// The database fails.
+pub fn schedule(tx: &mut Tx, kind: Kind, subject: &str, run: Timestamp, now: Timestamp) -> Result<(), DatabaseError> {
+    store::schedule(tx, kind.as_str(), subject, ms(run), ms(now))
+}
+
+/// Takes a job away: its question was answered otherwise.
+///
+/// # Errors
+/// The database fails.
+pub fn cancel(tx: &mut Tx, kind: Kind, subject: &str) -> Result<(), DatabaseError> {
+    store::cancel(tx, kind.as_str(), subject)
+}
+
+/// The pause before the next try, after so many.
+fn pause(attempts: i64) -> SignedDuration {
+    const PAUSES_S: [i64; 8] = [1, 3, 10, 30, 60, 300, 600, 1800];
+    let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(PAUSES_S.len() - 1);
+    SignedDuration::from_secs(PAUSES_S[index])
+}

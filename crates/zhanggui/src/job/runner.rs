@@ -1,0 +1,106 @@
+//! Runs the jobs of this node: at once when woken, and every second for what became due.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::SignedDuration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Kind, Outcome, pause, store};
+use crate::{app::App, clock::ms, database::DatabaseError, http::chain, payment};
+
+/// How long a claim holds. Longer than the longest call to WeChat with its back-up host.
+const LEASE: SignedDuration = SignedDuration::from_mins(2);
+
+/// How many jobs run at once on a node.
+const AT_ONCE: i64 = 16;
+
+/// How often the table is looked at when nobody wakes the runner.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Runs jobs until it is stopped.
+pub struct Runner {
+    stop: CancellationToken,
+    running: tokio::task::JoinHandle<()>,
+}
+
+impl Runner {
+    /// Runs in the background.
+    pub fn start(app: Arc<App>) -> Self {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let running = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = app.job_wake.notified() => {}
+                    () = tokio::time::sleep(TICK) => {}
+                    () = stopped.cancelled() => return,
+                }
+                if let Err(error) = run_due(&app).await {
+                    tracing::error!(error.cause = chain(&error), "jobs could not be claimed");
+                }
+            }
+        });
+        Self { stop, running }
+    }
+
+    /// Lets the jobs under way finish.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // The task ends by itself; a panic in it has been logged by the runtime.
+        let _ = self.running.await;
+    }
+}
+
+/// Runs everything that is due now and gives the number of runs.
+///
+/// # Errors
+/// The database fails.
+pub async fn run_due(app: &Arc<App>) -> Result<usize, DatabaseError> {
+    let mut runs = 0;
+    loop {
+        let now_ms = ms(app.now());
+        if !app.database.read(move |tx| store::is_any_due(tx, now_ms)).await? {
+            return Ok(runs);
+        }
+        let claims = app.database.write(move |tx| store::claim(tx, now_ms, LEASE.as_millis() as i64, AT_ONCE)).await?;
+        if claims.is_empty() {
+            return Ok(runs);
+        }
+        runs += claims.len();
+        let mut tasks = JoinSet::new();
+        for claim in claims {
+            let app = Arc::clone(app);
+            tasks.spawn(async move { run(&app, claim).await });
+        }
+        while let Some(finished) = tasks.join_next().await {
+            match finished {
+                Ok(written) => written?,
+                // The lease ends, and the job is tried again.
+                Err(panic) => tracing::error!(error.cause = %panic, "a job panicked"),
+            }
+        }
+    }
+}
+
+async fn run(app: &Arc<App>, claim: store::Claim) -> Result<(), DatabaseError> {
+    let outcome = match Kind::from_word(&claim.kind) {
+        Some(Kind::QueryPayment) => payment::run_query_job(app, &claim.subject, claim.attempts).await,
+        // A newer version of this program wrote it; a newer node will run it.
+        None => Outcome::Retry("this version does not know the kind of job".to_owned()),
+    };
+    let now = app.now();
+    match outcome {
+        Outcome::Done => app.database.write(move |tx| store::finish(tx, &claim)).await,
+        Outcome::Retry(error) => {
+            tracing::warn!(
+                job.kind = claim.kind,
+                job.subject = claim.subject,
+                error.cause = error,
+                "a job will be run again"
+            );
+            let run_ms = ms(now + pause(claim.attempts));
+            app.database.write(move |tx| store::retry(tx, &claim, run_ms, &error)).await
+        }
+    }
+}

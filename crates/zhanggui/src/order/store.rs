@@ -1,0 +1,130 @@
+//! The table `shop_order`.
+
+use jiff::Timestamp;
+use weixin::{Fen, OrderAmount};
+
+use super::{CloseReason, Order, State};
+use crate::{
+    clock::{from_ms, ms},
+    database::{DatabaseError, Row, Tx, params},
+};
+
+const INSERT: &str = "
+    INSERT INTO shop_order (
+        id, appid, mchid, customer_id, reference, description, attach, items_json,
+        amount_fen, currency, refunded_fen, state, created_ms, expires_ms
+    )
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13)";
+
+/// Writes a new order.
+pub(super) fn insert(tx: &mut Tx, order: &Order) -> Result<(), DatabaseError> {
+    // Texts and numbers can always be written.
+    let items = serde_json::to_string(&order.items).expect("items are JSON");
+    tx.execute(
+        INSERT,
+        params![
+            order.id.as_str(),
+            order.appid.as_str(),
+            order.mchid.as_str(),
+            order.customer_id.as_str(),
+            order.reference.as_deref(),
+            order.description.as_str(),
+            order.attach.as_ref().map(|attach| attach.as_str()),
+            items,
+            order.amount.fen().get(),
+            order.currency.as_str(),
+            order.state.as_str(),
+            ms(order.created),
+            ms(order.expires),
+        ],
+    )
+    .map(drop)
+}
+
+const COLUMNS: &str = "
+    SELECT id,
+           appid,
+           mchid,
+           customer_id,
+           reference,
+           description,
+           attach,
+           items_json,
+           amount_fen,
+           currency,
+           refunded_fen,
+           state,
+           close_reason,
+           paid_payment_id,
+           created_ms,
+           expires_ms,
+           paid_ms
+    FROM shop_order
+    WHERE id = $1";
+
+/// The order with this id.
+///
+/// # Errors
+/// The database fails, or a row cannot be.
+pub fn find(tx: &mut Tx, id: &str) -> Result<Option<Order>, DatabaseError> {
+    tx.query_opt(COLUMNS, params![id])?.as_ref().map(read).transpose()
+}
+
+/// The order with this id, if it is this customer's.
+///
+/// # Errors
+/// The database fails, or a row cannot be.
+pub fn find_of_customer(tx: &mut Tx, id: &str, customer_id: &str) -> Result<Option<Order>, DatabaseError> {
+    Ok(find(tx, id)?.filter(|order| order.customer_id == customer_id))
+}
+
+const MARK_PAID: &str = "
+    UPDATE shop_order
+    SET state = 'paid',
+        paid_payment_id = $2,
+        paid_ms = $3,
+        close_reason = NULL
+    WHERE id = $1
+      AND state IN ('open', 'closing')";
+
+/// The order becomes paid by this payment; says whether it did.
+///
+/// # Errors
+/// The database fails.
+pub fn mark_paid(tx: &mut Tx, id: &str, payment_id: &str, paid: Timestamp) -> Result<bool, DatabaseError> {
+    Ok(tx.execute(MARK_PAID, params![id, payment_id, ms(paid)])? == 1)
+}
+
+fn read(row: &Row) -> Result<Order, DatabaseError> {
+    let items = row.text("items_json")?;
+    Ok(Order {
+        id: row.text("id")?.to_owned(),
+        appid: row.parsed("appid")?,
+        mchid: row.parsed("mchid")?,
+        customer_id: row.text("customer_id")?.to_owned(),
+        reference: row.opt_text("reference")?.map(str::to_owned),
+        description: row.parsed("description")?,
+        attach: row.opt_parsed("attach")?,
+        items: serde_json::from_str(items).map_err(|_| row.impossible("items_json", "a list of items"))?,
+        amount: OrderAmount::new(Fen::new(row.int("amount_fen")?))
+            .map_err(|_| row.impossible("amount_fen", "the amount of an order"))?,
+        currency: row.text("currency")?.to_owned(),
+        refunded: Fen::new(row.int("refunded_fen")?),
+        state: read_state(row)?,
+        created: from_ms(row.int("created_ms")?),
+        expires: from_ms(row.int("expires_ms")?),
+        paid: row.opt_int("paid_ms")?.map(from_ms),
+    })
+}
+
+/// The columns of the state, matched all at once: a combination that cannot be is an error, not a guess.
+fn read_state(row: &Row) -> Result<State, DatabaseError> {
+    let reason = row.opt_text("close_reason")?.map(CloseReason::from_word);
+    match (row.text("state")?, row.opt_text("paid_payment_id")?, reason) {
+        ("open", None, None) => Ok(State::Open),
+        ("closing", None, Some(Some(reason))) => Ok(State::Closing { reason }),
+        ("paid", Some(payment_id), None) => Ok(State::Paid { payment_id: payment_id.to_owned() }),
+        ("closed", None, Some(Some(reason))) => Ok(State::Closed { reason }),
+        _ => Err(row.impossible("state", "a state of an order with its own columns")),
+    }
+}

@@ -1,0 +1,109 @@
+//! The table `evidence`: what WeChat told us about money, append-only. Copies of one message are counted in one row;
+//! the raw bytes are sealed, because they name the customer.
+
+use aws_lc_rs::digest;
+use jiff::Timestamp;
+use weixin::pay::Transaction;
+
+use crate::{
+    app::App,
+    clock::ms,
+    database::{DatabaseError, Tx, params},
+    id,
+    seal::Place,
+};
+
+/// How WeChat told us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// It called us.
+    Notification,
+    /// It answered us.
+    Query,
+}
+
+impl Source {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Notification => "notification",
+            Self::Query => "query",
+        }
+    }
+}
+
+/// What we made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It counts.
+    Believed,
+    /// A query has to confirm it.
+    Hint,
+    /// It does not fit what we know; it changes nothing.
+    Quarantined,
+}
+
+impl Verdict {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Believed => "believed",
+            Self::Hint => "hint",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
+/// A message and where it came from.
+#[derive(Clone)]
+pub(super) struct Message {
+    pub(super) source: Source,
+    /// How it was verified, for example `v2 HMAC-SHA256`.
+    pub(super) verified_by: String,
+    pub(super) raw: bytes::Bytes,
+    pub(super) request_id: Option<String>,
+}
+
+const INSERT: &str = "
+    INSERT INTO evidence (
+        id, payment_id, mchid, out_trade_no, source, verified_by, verdict, reason, trade_state,
+        total_fen, transaction_id, wechat_ms, received_ms, copies, raw_sha256, raw_sealed, request_id
+    )
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $14, $15, $16)
+    ON CONFLICT (mchid, source, raw_sha256) DO UPDATE SET copies = evidence.copies + 1";
+
+/// Writes a message down, or counts another copy of it.
+pub(super) fn keep(
+    tx: &mut Tx,
+    app: &App,
+    now: Timestamp,
+    message: &Message,
+    transaction: &Transaction,
+    payment_id: Option<&str>,
+    (verdict, reason): (Verdict, Option<&str>),
+) -> Result<(), DatabaseError> {
+    let id = id::new(id::Kind::Evidence, now, &app.entropy);
+    let place = Place { table: "evidence", row: &id, column: "raw_sealed" };
+    let sealed = app.seal.seal(place, &message.raw);
+    let hash = hex::encode(digest::digest(&digest::SHA256, &message.raw));
+    tx.execute(
+        INSERT,
+        params![
+            id.as_str(),
+            payment_id,
+            transaction.mchid.as_str(),
+            transaction.out_trade_no.as_str(),
+            message.source.as_str(),
+            message.verified_by.as_str(),
+            verdict.as_str(),
+            reason,
+            transaction.trade_state.as_str(),
+            transaction.total.map(weixin::Fen::get),
+            transaction.transaction_id.as_ref().map(|id| id.as_str()),
+            transaction.success_time.map(ms),
+            ms(now),
+            hash,
+            sealed,
+            message.request_id.as_deref(),
+        ],
+    )
+    .map(drop)
+}

@@ -1,0 +1,49 @@
+//! Payments: one attempt to pay an order is one `out_trade_no` at WeChat.
+//!
+//! `prepay.rs` asks WeChat for an order and signs what the phone needs; `notify.rs` is told by WeChat; `poll.rs` asks
+//! WeChat; both hand what they learn to `settle.rs`, the only place where a payment becomes paid.
+
+mod evidence;
+mod notify;
+mod poll;
+mod prepay;
+mod settle;
+mod state;
+mod store;
+
+use jiff::Timestamp;
+use weixin::{AppId, MchId, OpenId, OrderAmount, OutTradeNo};
+
+pub use notify::notify;
+pub use poll::{QueryError, refresh, run_query_job};
+pub use prepay::pay;
+pub use state::{Event, Next, State};
+
+/// One attempt to pay an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// Our id; its digits are the `out_trade_no`.
+    pub id: String,
+    /// What is paid.
+    pub order_id: String,
+    /// The app.
+    pub appid: AppId,
+    /// The merchant.
+    pub mchid: MchId,
+    /// Who has to pay.
+    pub openid: OpenId,
+    /// The number at WeChat.
+    pub out_trade_no: OutTradeNo,
+    /// How much.
+    pub amount: OrderAmount,
+    /// `CNY`.
+    pub currency: String,
+    /// The request to WeChat without its signature; never changes.
+    pub frozen_request: String,
+    /// How often it was sent.
+    pub attempts: i64,
+    /// Where it stands.
+    pub state: State,
+    /// When it was made.
+    pub created: Timestamp,
+}

@@ -1,0 +1,135 @@
+//! Asking WeChat what became of a payment.
+//!
+//! Called by the job that confirms a notification, by `?refresh=true`, and when a refusal says that the number is
+//! known already.
+
+use std::sync::Arc;
+
+use weixin::pay::v2::{
+    ErrCode,
+    order_query::{OrderQuery, Which},
+};
+use weixin_client::{CallError, MerchantKeyV2};
+
+use super::{
+    Payment, State,
+    evidence::{Message, Source},
+    settle::{Settled, settle},
+    store,
+};
+use crate::{
+    app::App,
+    attention::{self, Reason},
+    config::Merchant,
+    database::DatabaseError,
+    job::Outcome,
+};
+
+/// Why nothing was learned.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The merchant of the payment is not in the configuration any more.
+    #[error("the merchant {0} is not configured")]
+    MerchantUnknown(String),
+    /// WeChat does not know the number. Absence is not failure: nothing changes.
+    #[error("WeChat does not know the payment")]
+    NotFound,
+    /// WeChat did not answer, or not in a way that can be believed.
+    #[error("the order query failed")]
+    Call(#[source] CallError),
+    /// The database fails.
+    #[error("the answer could not be written down")]
+    Database(#[from] DatabaseError),
+}
+
+/// How often a confirmation is tried before a person has to look: about nine hours with the job's pauses.
+const CONFIRM_ATTEMPTS_MAX: i64 = 24;
+
+/// Asks WeChat for the live payment of an order, if there is one.
+///
+/// # Errors
+/// Nothing was learned.
+pub async fn refresh(app: &Arc<App>, order_id: &str) -> Result<(), QueryError> {
+    let order_id = order_id.to_owned();
+    match app.database.read(move |tx| store::find_live(tx, &order_id)).await? {
+        // One question at a time for each payment: a waiting crowd shares what the first one learns.
+        Some(payment) => {
+            let _alone = app.alone_with(&payment.id).await;
+            let id = payment.id.clone();
+            let now = app.database.read(move |tx| store::find(tx, &id)).await?;
+            match now {
+                Some(payment) if payment.state.is_live() => query(app, &payment).await.map(drop),
+                _ => Ok(()),
+            }
+        }
+        None => Ok(()),
+    }
+}
+
+/// The job that finds out what became of a payment.
+pub async fn run_query_job(app: &Arc<App>, payment_id: &str, attempts: i64) -> Outcome {
+    let outcome = confirm(app, payment_id).await;
+    if matches!(outcome, Outcome::Done) || attempts < CONFIRM_ATTEMPTS_MAX {
+        return outcome;
+    }
+    let id = payment_id.to_owned();
+    let (now, raiser) = (app.now(), Arc::clone(app));
+    let detail = "WeChat did not confirm a notification in answer to queries";
+    let raised =
+        app.database.write(move |tx| attention::raise(tx, &raiser, now, &id, Reason::Unconfirmed, detail)).await;
+    match raised {
+        Ok(()) => Outcome::Done,
+        Err(error) => Outcome::retry(&error),
+    }
+}
+
+async fn confirm(app: &Arc<App>, payment_id: &str) -> Outcome {
+    let id = payment_id.to_owned();
+    let payment = match app.database.read(move |tx| store::find(tx, &id)).await {
+        Ok(Some(payment)) => payment,
+        Ok(None) => return Outcome::Done,
+        Err(error) => return Outcome::retry(&error),
+    };
+    if matches!(payment.state, State::Succeeded { .. }) {
+        return Outcome::Done;
+    }
+    match query(app, &payment).await {
+        Ok(Settled::Paid | Settled::Closed | Settled::Quarantined) => Outcome::Done,
+        Ok(Settled::NotPaid | Settled::ToConfirm) => Outcome::Retry("WeChat says that it is not paid".to_owned()),
+        Err(error) => Outcome::retry(&error),
+    }
+}
+
+/// Asks and settles.
+pub(super) async fn query(app: &Arc<App>, payment: &Payment) -> Result<Settled, QueryError> {
+    let merchant = merchant_of(app, payment).ok_or_else(|| QueryError::MerchantUnknown(payment.mchid.to_string()))?;
+    let call = OrderQuery {
+        appid: payment.appid.clone(),
+        mchid: payment.mchid.clone(),
+        which: Which::OutTradeNo(payment.out_trade_no.clone()),
+    };
+    let answered = match app.pay_v2.call(&key_of(merchant), &app.nonce_str(), &call).await {
+        Ok(answered) => answered,
+        Err(CallError::Rejected(rejected)) if rejected.err_code == ErrCode::Ordernotexist => {
+            return Err(QueryError::NotFound);
+        }
+        Err(error) => return Err(QueryError::Call(error)),
+    };
+    let message = Message {
+        source: Source::Query,
+        verified_by: format!("v2 {}", merchant.sign_type.as_str()),
+        raw: answered.evidence.answer_body.clone(),
+        request_id: answered.evidence.request_id.clone(),
+    };
+    let (now, settling) = (app.now(), Arc::clone(app));
+    let settled = app.database.write(move |tx| settle(tx, &settling, now, &message, &answered.answer)).await?;
+    Ok(settled)
+}
+
+pub(super) fn merchant_of<'a>(app: &'a App, payment: &Payment) -> Option<&'a Merchant> {
+    app.config.merchant(payment.mchid.as_str())
+}
+
+pub(super) fn key_of(merchant: &Merchant) -> MerchantKeyV2 {
+    MerchantKeyV2 { mchid: merchant.mchid.clone(), key: merchant.api_v2_key.clone(), sign_type: merchant.sign_type }
+}

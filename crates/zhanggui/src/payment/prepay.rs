@@ -1,0 +1,314 @@
+//! `POST /v1/orders/{id}/pay`: gives the phone exactly the object that `wx.requestPayment` takes.
+//!
+//! The payment and its frozen request are committed before WeChat is called, and every later try sends the same
+//! bytes. Pressing twice, or fifty times at once, gives the same `prepay_id`, freshly signed.
+//!
+//! Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011938514> (guide for mini programs).
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, Path, State},
+    http::HeaderMap,
+};
+use jiff::{SignedDuration, Timestamp};
+use weixin::{
+    Body, OutTradeNo,
+    pay::v2::{
+        Call,
+        request_payment::RequestPayment,
+        unified_order::{PREPAY_ID_VALID_S, Refusal, UnifiedOrder},
+    },
+    xml::Fields,
+};
+use weixin_client::CallError;
+
+use super::{
+    Event, Next, Payment, State as PaymentState,
+    poll::{self, key_of, merchant_of},
+    settle::Settled,
+    store,
+};
+use crate::{
+    app::App,
+    config::Merchant,
+    database::{DatabaseError, Tx},
+    http::{Caller, Code, Problem, WechatCause},
+    id,
+    order::{self, Order, State as OrderState},
+    session::Customer,
+};
+
+/// A `prepay_id` this near to its end is not handed out any more: the customer still has to type a password.
+const PREPAY_MARGIN: SignedDuration = SignedDuration::from_mins(5);
+
+/// WeChat refuses a `time_expire` that is nearer than this (the older pages and a real error text say five minutes).
+const EXPIRE_MIN: SignedDuration = SignedDuration::from_mins(6);
+
+/// How often a press may meet a payment that just ended and begin another one.
+const ROUNDS_MAX: usize = 3;
+
+/// Gives the phone what it needs to pay.
+///
+/// # Errors
+/// The order cannot be paid, or WeChat does not take it.
+pub async fn pay(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(order_id): Path<String>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Result<Json<RequestPayment>, Problem> {
+    let customer = caller.customer()?;
+    if !id::is(id::Kind::Order, &order_id) {
+        return Err(PayError::OrderNotFound.into());
+    }
+    let client_ip = client_ip(&app, peer, &headers);
+    for _ in 0..ROUNDS_MAX {
+        let payment = begin(&app, &customer, &order_id, client_ip).await?;
+        let merchant = merchant_of(&app, &payment).ok_or(PayError::MerchantUnknown)?;
+        if let Some(prepay_id) = submit(&app, merchant, payment).await? {
+            let sign_type = merchant.sign_type;
+            let nonce_str = app.nonce_str();
+            let key = &merchant.api_v2_key;
+            return Ok(Json(RequestPayment::new(&customer.appid, &prepay_id, sign_type, app.now(), nonce_str, key)));
+        }
+    }
+    Err(Problem::new(Code::WechatBusy, "The payments of this order ended one after the other: try again.")
+        .retry_after(1))
+}
+
+/// The customer's address for WeChat (`spbill_create_ip`): the connection's, or what the trusted proxy appended.
+fn client_ip(app: &App, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
+    let forwarded = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
+    let last = forwarded.and_then(|list| list.rsplit(',').next()).and_then(|text| text.trim().parse().ok());
+    let ip = last.filter(|_| app.config.server.trust_forwarded_for).unwrap_or_else(|| peer.ip());
+    ip.to_canonical()
+}
+
+/// Finds the live payment of the order, or writes a new one down.
+async fn begin(app: &Arc<App>, customer: &Customer, order_id: &str, client_ip: IpAddr) -> Result<Payment, PayError> {
+    let now = app.now();
+    let (customer, order_id) = (customer.clone(), order_id.to_owned());
+    let payment_id = id::new(id::Kind::Payment, now, &app.entropy);
+    let nonce_str = app.nonce_str();
+    let writing = Arc::clone(app);
+    app.database
+        .write(move |tx| {
+            let order = order::find_of_customer(tx, &order_id, &customer.id)?.ok_or(PayError::OrderNotFound)?;
+            match order.state {
+                OrderState::Open if order.expires > now => {}
+                OrderState::Open => return Err(PayError::OrderExpired),
+                OrderState::Paid { .. } => return Err(PayError::OrderPaid),
+                OrderState::Closing { .. } | OrderState::Closed { .. } => return Err(PayError::OrderClosed),
+            }
+            if let Some(payment) = store::find_live(tx, &order.id)? {
+                return renew(tx, now, payment);
+            }
+            let merchant = writing.config.merchant(order.mchid.as_str()).ok_or(PayError::MerchantUnknown)?;
+            let payment = freeze(&order, &customer, merchant, &payment_id, now, client_ip, &nonce_str);
+            store::insert(tx, &payment)?;
+            Ok(payment)
+        })
+        .await
+}
+
+/// A `prepay_id` that is too old is asked for again, with the same number and the same bytes.
+fn renew(tx: &mut Tx, now: Timestamp, payment: Payment) -> Result<Payment, PayError> {
+    let old = matches!(&payment.state, PaymentState::Awaiting { until, .. } if *until <= now + PREPAY_MARGIN);
+    if !old {
+        return Ok(payment);
+    }
+    change(tx, now, payment, Event::PrepayExpired).map_err(PayError::Database)
+}
+
+fn freeze(
+    order: &Order,
+    customer: &Customer,
+    merchant: &Merchant,
+    payment_id: &str,
+    now: Timestamp,
+    client_ip: IpAddr,
+    nonce_str: &weixin::NonceStr,
+) -> Payment {
+    // The digits of our own id: 32 letters and digits, unique, with 74 random bits.
+    let digits = id::suffix(id::Kind::Payment, payment_id).unwrap_or_default();
+    let out_trade_no = OutTradeNo::parse(digits).expect("the digits of an id are a number that WeChat takes");
+    let call = UnifiedOrder {
+        appid: order.appid.clone(),
+        mchid: order.mchid.clone(),
+        out_trade_no: out_trade_no.clone(),
+        body: Body::clone(&order.description),
+        attach: order.attach.clone(),
+        total: order.amount,
+        openid: customer.openid.clone(),
+        client_ip,
+        time_start: Some(now),
+        time_expire: Some(order.expires.max(now + EXPIRE_MIN)),
+        notify_url: merchant.notify_url.clone(),
+    };
+    Payment {
+        id: payment_id.to_owned(),
+        order_id: order.id.clone(),
+        appid: order.appid.clone(),
+        mchid: order.mchid.clone(),
+        openid: customer.openid.clone(),
+        out_trade_no,
+        amount: order.amount,
+        currency: order.currency.clone(),
+        frozen_request: call.unsigned(merchant.sign_type, nonce_str).to_xml(),
+        attempts: 0,
+        state: PaymentState::Submitting,
+        created: now,
+    }
+}
+
+/// Sends the frozen request unless somebody has done so. `None`: the payment ended, look at the order again.
+async fn submit(app: &Arc<App>, merchant: &Merchant, payment: Payment) -> Result<Option<weixin::PrepayId>, PayError> {
+    // Presses at the same moment wait here and find what the first one brought.
+    let _alone = app.alone_with(&payment.id).await;
+    let (id, now) = (payment.id.clone(), app.now());
+    let payment = app
+        .database
+        .write(move |tx| {
+            store::add_attempt(tx, &id, now)?;
+            store::find(tx, &id)?.ok_or(DatabaseError::NotFound)
+        })
+        .await?;
+    match &payment.state {
+        PaymentState::Submitting => {}
+        PaymentState::Awaiting { prepay_id, .. } => return Ok(Some(prepay_id.clone())),
+        _ => return Ok(None),
+    }
+    let unsigned = Fields::parse(payment.frozen_request.as_bytes()).map_err(|_| PayError::FrozenBroken)?;
+    let answered = app.pay_v2.send_frozen::<UnifiedOrder>(&key_of(merchant), &unsigned).await;
+    let event = match answered {
+        Ok(answered) => Event::PrepayIssued {
+            prepay_id: answered.prepay_id.clone(),
+            until: now + SignedDuration::from_secs(PREPAY_ID_VALID_S),
+        },
+        Err(CallError::Rejected(rejected)) => match Refusal::of(&rejected.err_code) {
+            Refusal::Definitive => {
+                let event = Event::Refused { code: rejected.err_code.to_string() };
+                record(app, payment, event).await?;
+                return Err(PayError::Wechat(CallError::Rejected(rejected)));
+            }
+            Refusal::Query => {
+                tracing::info!(
+                    payment.id = payment.id,
+                    wechat.errcode = rejected.err_code.as_str(),
+                    "WeChat knows the number"
+                );
+                return match poll::query(app, &payment).await {
+                    Ok(Settled::Paid | Settled::Closed | Settled::Quarantined) => Ok(None),
+                    Ok(Settled::NotPaid | Settled::ToConfirm) | Err(_) => {
+                        Err(PayError::Wechat(CallError::Rejected(rejected)))
+                    }
+                };
+            }
+            Refusal::TryAgain => return Err(PayError::Wechat(CallError::Rejected(rejected))),
+        },
+        // Unknown is not failure: the payment stays as it is, and the next press sends the same bytes.
+        Err(error) => return Err(PayError::Wechat(error)),
+    };
+    let payment = record(app, payment, event).await?;
+    Ok(match payment.state {
+        PaymentState::Awaiting { prepay_id, .. } => Some(prepay_id),
+        _ => None,
+    })
+}
+
+/// Writes an event down and gives the payment as it is afterwards.
+async fn record(app: &App, payment: Payment, event: Event) -> Result<Payment, DatabaseError> {
+    let now = app.now();
+    app.database
+        .write(move |tx| {
+            let current = store::find(tx, &payment.id)?.ok_or(DatabaseError::NotFound)?;
+            change(tx, now, current, event.clone())
+        })
+        .await
+}
+
+fn change(tx: &mut Tx, now: Timestamp, mut payment: Payment, event: Event) -> Result<Payment, DatabaseError> {
+    if let Next::To(state) = payment.state.on(event) {
+        if !store::change(tx, now, &payment.id, &payment.state, &state)? {
+            // The row was read in this very transaction.
+            return Err(DatabaseError::Aborted);
+        }
+        tracing::info!(payment.id = payment.id, payment.state = state.as_str(), "payment changed");
+        payment.state = state;
+    }
+    Ok(payment)
+}
+
+/// Why the customer cannot pay now.
+#[derive(Debug, thiserror::Error)]
+enum PayError {
+    #[error("there is no such order of this customer")]
+    OrderNotFound,
+    #[error("the order is paid")]
+    OrderPaid,
+    #[error("the order is closed")]
+    OrderClosed,
+    #[error("the order has expired")]
+    OrderExpired,
+    #[error("the merchant of the order is not configured")]
+    MerchantUnknown,
+    #[error("the frozen request cannot be read")]
+    FrozenBroken,
+    #[error("WeChat did not take the order")]
+    Wechat(#[source] CallError),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+impl From<PayError> for Problem {
+    fn from(error: PayError) -> Self {
+        match error {
+            PayError::OrderNotFound => {
+                Self::new(Code::OrderNotFound, "Look at the id; an order of another customer is not shown.")
+            }
+            PayError::OrderPaid => Self::new(Code::OrderPaid, "Show the customer that the order is paid."),
+            PayError::OrderClosed => Self::new(Code::OrderClosed, "Make a new order."),
+            PayError::OrderExpired => Self::new(Code::OrderExpired, "Make a new order."),
+            PayError::Database(error) => error.into(),
+            PayError::Wechat(error) => wechat_problem(error),
+            error => {
+                Self::caused(Code::Internal, "The failure was noted. Ask the operator with the request_id.", error)
+            }
+        }
+    }
+}
+
+fn wechat_problem(error: CallError) -> Problem {
+    let unavailable = "Nothing is lost: press pay again in a moment, the same payment is continued.";
+    match &error {
+        CallError::Rejected(rejected) => {
+            let wechat = WechatCause {
+                code: rejected.err_code.to_string(),
+                message: rejected.err_code_des.clone(),
+                request_id: rejected.evidence.request_id.clone(),
+            };
+            let problem = match Refusal::of(&rejected.err_code) {
+                Refusal::Definitive => Problem::caused(
+                    Code::WechatRefused,
+                    format!("The operator has to look: {}.", rejected.err_code.meaning()),
+                    error,
+                ),
+                _ => Problem::caused(Code::WechatBusy, unavailable, error).retry_after(2),
+            };
+            problem.with_wechat(wechat)
+        }
+        CallError::Refused { return_msg } => {
+            let wechat = WechatCause { code: "FAIL".to_owned(), message: return_msg.clone(), request_id: None };
+            let detail =
+                "WeChat did not take the request. The operator has to look at the key and the numbers of the merchant.";
+            Problem::caused(Code::WechatRefused, detail, error).with_wechat(wechat)
+        }
+        _ => Problem::caused(Code::WechatUnavailable, unavailable, error).retry_after(2),
+    }
+}

@@ -1,0 +1,162 @@
+//! The one place where a payment becomes paid.
+//!
+//! Takes a verified statement of WeChat, compares every field with ours, asks the table of states what follows, and
+//! writes evidence, payment, order, attention and jobs in the transaction of the caller.
+
+use jiff::Timestamp;
+use weixin::{Verified, pay::Transaction};
+
+use super::{
+    Event, Next, Payment, State,
+    evidence::{self, Message, Source, Verdict},
+    store,
+};
+use crate::{
+    app::App,
+    attention::{self, Reason},
+    database::{DatabaseError, Tx},
+    job,
+    order::{self, OnSuccess},
+};
+
+/// What became of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// The payment is paid, now or since before.
+    Paid,
+    /// A query has to confirm it; the job for that is written.
+    ToConfirm,
+    /// Not paid (yet).
+    NotPaid,
+    /// WeChat closed it.
+    Closed,
+    /// It does not fit what we know and changed nothing.
+    Quarantined,
+}
+
+/// Settles one statement of WeChat.
+pub(super) fn settle(
+    tx: &mut Tx,
+    app: &App,
+    now: Timestamp,
+    message: &Message,
+    transaction: &Verified<Transaction>,
+) -> Result<Settled, DatabaseError> {
+    let number = transaction.out_trade_no.as_str();
+    let Some(payment) = store::find_by_number(tx, transaction.mchid.as_str(), number)? else {
+        let verdict = (Verdict::Quarantined, Some(Reason::UnknownPayment.as_str()));
+        evidence::keep(tx, app, now, message, transaction, None, verdict)?;
+        let detail = format!("WeChat reports {} for an out_trade_no that is not ours", transaction.trade_state);
+        attention::raise(tx, app, now, number, Reason::UnknownPayment, &detail)?;
+        return Ok(Settled::Quarantined);
+    };
+    let id = payment.id.as_str();
+    let event = match compare(&payment, transaction) {
+        Ok(event) => event,
+        Err(reason) => {
+            let verdict = (Verdict::Quarantined, Some(reason.as_str()));
+            evidence::keep(tx, app, now, message, transaction, Some(id), verdict)?;
+            attention::raise(tx, app, now, id, reason, "a statement of WeChat does not fit the payment")?;
+            if message.source == Source::Notification {
+                // The answer to a query decides.
+                job::schedule(tx, job::Kind::QueryPayment, id, now, now)?;
+            }
+            return Ok(Settled::Quarantined);
+        }
+    };
+    let confirm = app.config.merchant(payment.mchid.as_str()).is_none_or(|merchant| merchant.confirm_v2);
+    let settled_before = matches!(payment.state, State::Succeeded { .. });
+    if message.source == Source::Notification && confirm && !settled_before {
+        evidence::keep(tx, app, now, message, transaction, Some(id), (Verdict::Hint, None))?;
+        job::schedule(tx, job::Kind::QueryPayment, id, now, now)?;
+        return Ok(Settled::ToConfirm);
+    }
+    let next = payment.state.on(event);
+    if transaction.trade_state.is_paid() || next != Next::Same {
+        // A query that changes nothing is asked many times and not worth a row each.
+        evidence::keep(tx, app, now, message, transaction, Some(id), (Verdict::Believed, None))?;
+    }
+    apply(tx, app, now, &payment, next)
+}
+
+/// Compares every field with ours. Fields that WeChat leaves out where nothing was paid cannot differ.
+fn compare(payment: &Payment, transaction: &Transaction) -> Result<Event, Reason> {
+    if transaction.appid != payment.appid {
+        return Err(Reason::AppMismatch);
+    }
+    if transaction.total.is_some_and(|total| total != payment.amount.fen()) {
+        return Err(Reason::AmountMismatch);
+    }
+    if transaction.currency.as_ref().is_some_and(|currency| *currency != payment.currency) {
+        return Err(Reason::CurrencyMismatch);
+    }
+    if transaction.openid.as_ref().is_some_and(|openid| *openid != payment.openid) {
+        return Err(Reason::PayerMismatch);
+    }
+    if !transaction.trade_state.is_paid() {
+        return Ok(Event::NotPaid(transaction.trade_state.clone()));
+    }
+    match (&transaction.total, &transaction.openid, &transaction.transaction_id, transaction.success_time) {
+        (Some(_), Some(_), Some(transaction_id), Some(success_time)) => {
+            Ok(Event::Paid { transaction_id: transaction_id.clone(), success_time })
+        }
+        _ => Err(Reason::Incomplete),
+    }
+}
+
+fn apply(tx: &mut Tx, app: &App, now: Timestamp, payment: &Payment, next: Next) -> Result<Settled, DatabaseError> {
+    match next {
+        Next::Same if matches!(payment.state, State::Succeeded { .. }) => Ok(Settled::Paid),
+        Next::Same if payment.state == State::Closed => Ok(Settled::Closed),
+        Next::Same => Ok(Settled::NotPaid),
+        Next::Attention(reason) => {
+            attention::raise(tx, app, now, &payment.id, reason, "WeChat contradicts what it said before")?;
+            Ok(Settled::Quarantined)
+        }
+        Next::To(state) => {
+            if !store::change(tx, now, &payment.id, &payment.state, &state)? {
+                // The row was read in this very transaction.
+                return Err(DatabaseError::Aborted);
+            }
+            tracing::info!(
+                payment.id = payment.id,
+                payment.out_trade_no = payment.out_trade_no.as_str(),
+                payment.state = state.as_str(),
+                "payment changed"
+            );
+            match state {
+                State::Succeeded { success_time, .. } => {
+                    job::cancel(tx, job::Kind::QueryPayment, &payment.id)?;
+                    pay_order(tx, app, now, payment, success_time)?;
+                    Ok(Settled::Paid)
+                }
+                State::Closed => Ok(Settled::Closed),
+                _ => Ok(Settled::NotPaid),
+            }
+        }
+    }
+}
+
+fn pay_order(
+    tx: &mut Tx,
+    app: &App,
+    now: Timestamp,
+    payment: &Payment,
+    success_time: Timestamp,
+) -> Result<(), DatabaseError> {
+    let order = order::find(tx, &payment.order_id)?.ok_or(DatabaseError::NotFound)?;
+    let reason = match order.state.on_success(&payment.id) {
+        OnSuccess::Unchanged => return Ok(()),
+        OnSuccess::BecomesPaid(_) => {
+            if !order::mark_paid(tx, &order.id, &payment.id, success_time)? {
+                // The row was read in this very transaction.
+                return Err(DatabaseError::Aborted);
+            }
+            tracing::info!(order.id = order.id, payment.id = payment.id, "order paid");
+            return Ok(());
+        }
+        OnSuccess::SecondPayment => Reason::SecondPayment,
+        OnSuccess::LatePayment => Reason::LatePayment,
+    };
+    attention::raise(tx, app, now, &payment.id, reason, "this money belongs to the customer and has to go back")
+}

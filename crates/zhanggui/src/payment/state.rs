@@ -1,0 +1,208 @@
+//! The states of a payment and the only transitions between them. Pure: no IO, no clock.
+//!
+//! Two rules settle the paradoxes. Verified success is never taken back: what contradicts it raises attention. And
+//! absence is not failure: what proves nothing changes nothing.
+
+use jiff::Timestamp;
+use weixin::{PrepayId, TransactionId, pay::TradeState};
+
+use crate::attention::Reason;
+
+/// Where a payment stands. Each state carries exactly what exists in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Written down; WeChat may or may not know it.
+    Submitting,
+    /// WeChat waits for the customer.
+    Awaiting {
+        /// What the phone needs.
+        prepay_id: PrepayId,
+        /// Until when the `prepay_id` is good.
+        until: Timestamp,
+    },
+    /// The money has moved.
+    Succeeded {
+        /// WeChat's number.
+        transaction_id: TransactionId,
+        /// When, by WeChat's clock.
+        success_time: Timestamp,
+    },
+    /// Is being closed at WeChat.
+    Closing,
+    /// WeChat says that nothing can be paid any more.
+    Closed,
+    /// WeChat refused it for good.
+    Rejected {
+        /// WeChat's code.
+        code: String,
+    },
+}
+
+/// What happened to a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// WeChat took the order; the answer was authentic.
+    PrepayIssued {
+        /// What the phone needs.
+        prepay_id: PrepayId,
+        /// Until when it is good.
+        until: Timestamp,
+    },
+    /// The `prepay_id` is too old for another press of "pay".
+    PrepayExpired,
+    /// WeChat refused the order for good; the answer was authentic.
+    Refused {
+        /// WeChat's code.
+        code: String,
+    },
+    /// WeChat says "paid", and every field is equal to ours.
+    Paid {
+        /// WeChat's number.
+        transaction_id: TransactionId,
+        /// When, by WeChat's clock.
+        success_time: Timestamp,
+    },
+    /// WeChat says something else than "paid" in a signed answer to a query.
+    NotPaid(TradeState),
+}
+
+/// What follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing changes.
+    Same,
+    /// The payment goes into this state.
+    To(State),
+    /// Nothing changes, but a person has to look.
+    Attention(Reason),
+}
+
+impl State {
+    /// The word in the database and the API.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Submitting => "submitting",
+            Self::Awaiting { .. } => "awaiting",
+            Self::Succeeded { .. } => "succeeded",
+            Self::Closing => "closing",
+            Self::Closed => "closed",
+            Self::Rejected { .. } => "rejected",
+        }
+    }
+
+    /// Whether the payment can still take money as far as we know.
+    pub const fn is_live(&self) -> bool {
+        matches!(self, Self::Submitting | Self::Awaiting { .. } | Self::Closing)
+    }
+
+    /// The one table of transitions.
+    pub fn on(&self, event: Event) -> Next {
+        match (self, event) {
+            (Self::Submitting | Self::Awaiting { .. }, Event::PrepayIssued { prepay_id, until }) => {
+                Next::To(Self::Awaiting { prepay_id, until })
+            }
+            (Self::Awaiting { .. }, Event::PrepayExpired) => Next::To(Self::Submitting),
+            (Self::Submitting, Event::Refused { code }) => Next::To(Self::Rejected { code }),
+
+            (Self::Rejected { .. }, Event::Paid { .. }) => Next::Attention(Reason::SuccessAfterRejection),
+            (Self::Succeeded { .. }, Event::Paid { .. }) => Next::Same,
+            (_, Event::Paid { transaction_id, success_time }) => {
+                Next::To(Self::Succeeded { transaction_id, success_time })
+            }
+
+            (Self::Succeeded { .. }, Event::NotPaid(_)) => Next::Attention(Reason::Contradiction),
+            (
+                Self::Submitting | Self::Awaiting { .. } | Self::Closing,
+                Event::NotPaid(TradeState::Closed | TradeState::Revoked),
+            ) => Next::To(Self::Closed),
+            (_, _) => Next::Same,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, sample::select};
+
+    use super::*;
+
+    fn time() -> Timestamp {
+        "2026-01-22T06:31:22Z".parse().unwrap()
+    }
+
+    fn paid() -> Event {
+        Event::Paid { transaction_id: TransactionId::parse("4200001234").unwrap(), success_time: time() }
+    }
+
+    fn issued() -> Event {
+        Event::PrepayIssued { prepay_id: PrepayId::parse("wx22").unwrap(), until: time() }
+    }
+
+    fn events() -> Vec<Event> {
+        let not_paid = ["NOTPAY", "CLOSED", "REVOKED", "USERPAYING", "PAYERROR", "ACCEPT", "NEWWORD"];
+        let mut events: Vec<_> = not_paid.iter().map(|word| Event::NotPaid(TradeState::from_wire(word))).collect();
+        events.extend([paid(), issued(), Event::PrepayExpired, Event::Refused { code: "NOAUTH".into() }]);
+        events
+    }
+
+    fn fold(events: &[Event]) -> (State, Vec<Reason>) {
+        let mut state = State::Submitting;
+        let mut reasons = Vec::new();
+        for event in events {
+            match state.on(event.clone()) {
+                Next::Same => {}
+                Next::To(next) => state = next,
+                Next::Attention(reason) => reasons.push(reason),
+            }
+        }
+        (state, reasons)
+    }
+
+    proptest! {
+        #[test]
+        fn success_is_never_taken_back(before in prop::collection::vec(select(events()), 0..12),
+                                       after in prop::collection::vec(select(events()), 0..12)) {
+            let (state, _) = fold(&before);
+            prop_assume!(!matches!(state, State::Rejected { .. }));
+            let all = [before, vec![paid()], after].concat();
+            prop_assert!(matches!(fold(&all).0, State::Succeeded { .. }));
+        }
+
+        #[test]
+        fn money_is_either_taken_or_somebody_looks(events in prop::collection::vec(select(events()), 0..12)) {
+            let (state, reasons) = fold(&events);
+            if events.contains(&paid()) {
+                prop_assert!(matches!(state, State::Succeeded { .. }) || reasons.contains(&Reason::SuccessAfterRejection));
+            } else {
+                prop_assert!(!matches!(state, State::Succeeded { .. }));
+            }
+        }
+
+        #[test]
+        fn copies_of_an_event_change_nothing(events in prop::collection::vec(select(events()), 0..12)) {
+            let doubled: Vec<_> = events.iter().flat_map(|event| [event.clone(), event.clone()]).collect();
+            prop_assert_eq!(fold(&events).0, fold(&doubled).0);
+        }
+    }
+
+    #[test]
+    fn what_proves_nothing_changes_nothing() {
+        for word in ["NOTPAY", "USERPAYING", "PAYERROR", "ACCEPT", "NEWWORD"] {
+            assert_eq!(State::Submitting.on(Event::NotPaid(TradeState::from_wire(word))), Next::Same, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_ends_only_a_payment_that_waits_for_wechats_answer() {
+        let refused = || Event::Refused { code: "NOAUTH".into() };
+        assert!(matches!(State::Submitting.on(refused()), Next::To(State::Rejected { .. })));
+        let awaiting = State::Awaiting { prepay_id: PrepayId::parse("wx22").unwrap(), until: time() };
+        assert_eq!(awaiting.on(refused()), Next::Same);
+        assert_eq!(State::Closed.on(refused()), Next::Same);
+    }
+
+    #[test]
+    fn a_closed_payment_that_succeeds_has_succeeded() {
+        assert!(matches!(State::Closed.on(paid()), Next::To(State::Succeeded { .. })));
+    }
+}
