@@ -11,8 +11,9 @@ use weixin::{mini_program, pay};
 /// A main and perhaps a back-up host. Both are `https`, or `http` on this very machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hosts {
-    main: Base,
-    backup: Option<Base>,
+    pub(crate) main: Base,
+    /// Asked if the main host gives no answer.
+    pub(crate) backup: Option<Base>,
 }
 
 impl Hosts {
@@ -34,16 +35,15 @@ impl Hosts {
 
     /// Whether every host is WeChat's: the money and the customers are real.
     pub fn is_official(&self) -> bool {
-        self.in_order().all(Base::is_official)
+        self.all().all(Base::is_official)
     }
 
     /// Whether every host is on this machine, as a simulator is.
     pub fn is_loopback(&self) -> bool {
-        self.in_order().all(|base| base.loopback)
+        self.all().all(|base| base.loopback)
     }
 
-    /// The hosts in the order in which they are asked.
-    pub(crate) fn in_order(&self) -> impl Iterator<Item = &Base> {
+    fn all(&self) -> impl Iterator<Item = &Base> {
         std::iter::once(&self.main).chain(&self.backup)
     }
 
@@ -130,7 +130,7 @@ mod tests {
     fn wechats_own_hosts_are_official_and_encrypted() {
         for hosts in [Hosts::pay(), Hosts::mini_program()] {
             assert!(hosts.is_official() && !hosts.is_loopback(), "{hosts:?}");
-            assert_eq!(hosts.in_order().count(), 2);
+            assert_eq!(hosts.all().count(), 2);
         }
         let region = Hosts::new("https://sh.api.weixin.qq.com", None).unwrap();
         assert!(region.is_official());

@@ -88,20 +88,15 @@ impl Transport {
         self.has_system_roots
     }
 
-    /// Sends the message to the main host and, if that is safe, once more to the back-up host.
+    /// Sends the message to the main host and, if nobody answers and it is safe, once more to the back-up host. An
+    /// answer of any kind is final: asking somebody else would not make it better.
     pub(crate) async fn ask(&self, hosts: &Hosts, message: &Message, repeat: Repeat) -> Result<Answer, Failure> {
-        let mut failure = None;
-        for base in hosts.in_order() {
-            if failure.as_ref().is_some_and(|failure| !repeat.allows(failure)) {
-                break;
+        match (self.ask_one(&hosts.main, message).await, &hosts.backup) {
+            (Err(Failure::NoAnswer(first)), Some(backup)) if repeat.allows(&first) => {
+                self.ask_one(backup, message).await.map_err(|last| last.after(&first))
             }
-            match self.ask_one(base, message).await {
-                Ok(answer) => return Ok(answer),
-                Err(last) => failure = Some(last.after(failure)),
-            }
+            (answer, _) => answer,
         }
-        // There is always a main host.
-        Err(failure.expect("at least one host was asked"))
     }
 
     async fn ask_one(&self, base: &Base, message: &Message) -> Result<Answer, Failure> {
@@ -204,12 +199,10 @@ pub(crate) enum Repeat {
 }
 
 impl Repeat {
-    /// An answer of any kind is final: asking somebody else would not make it better.
-    fn allows(self, failure: &Failure) -> bool {
-        match (failure, self) {
-            (Failure::Unreadable(_), _) => false,
-            (Failure::NoAnswer(_), Self::Harmless) => true,
-            (Failure::NoAnswer(failure), Self::OnlyUnsent) => !failure.may_have_been_sent(),
+    fn allows(self, failure: &NoAnswer) -> bool {
+        match self {
+            Self::Harmless => true,
+            Self::OnlyUnsent => !failure.may_have_been_sent(),
         }
     }
 }
@@ -223,12 +216,12 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// The last failure counts, but what was sent before stays sent.
-    fn after(self, earlier: Option<Failure>) -> Self {
-        match (self, earlier) {
-            (Self::NoAnswer(last), Some(Self::NoAnswer(first))) => {
+    fn after(self, first: &NoAnswer) -> Self {
+        match self {
+            Self::NoAnswer(last) => {
                 Self::NoAnswer(NoAnswer { maybe_sent: last.maybe_sent || first.maybe_sent, ..last })
             }
-            (last, _) => last,
+            Self::Unreadable(last) => Self::Unreadable(last),
         }
     }
 }

@@ -2,9 +2,13 @@
 //!
 //! The peers are written by hand (`peer.rs`), because a proper HTTP server refuses to do most of what is needed.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod access_token;
+mod events;
 mod fixture;
 mod mini_program;
 mod pay_v2;
 mod peer;
+mod simulator;
 mod transport;

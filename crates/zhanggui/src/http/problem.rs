@@ -76,7 +76,10 @@ codes! {
 
 /// An error on its way to the caller.
 #[derive(Debug)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     code: Code,
     detail: String,
     wechat: Option<WechatCause>,
@@ -111,7 +114,8 @@ struct Body<'a> {
 impl Problem {
     /// A problem with a sentence that tells the caller what to do.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), wechat: None, retry_after_s: None, cause: None }
+        let parts = Parts { code, detail: detail.into(), wechat: None, retry_after_s: None, cause: None };
+        Self(Box::new(parts))
     }
 
     /// A problem whose cause is for the log only.
@@ -120,35 +124,39 @@ impl Problem {
         detail: impl Into<String>,
         cause: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self { cause: Some(Box::new(cause)), ..Self::new(code, detail) }
+        let mut problem = Self::new(code, detail);
+        problem.0.cause = Some(Box::new(cause));
+        problem
     }
 
     /// What WeChat said.
-    pub fn with_wechat(self, wechat: WechatCause) -> Self {
-        Self { wechat: Some(wechat), ..self }
+    pub fn with_wechat(mut self, wechat: WechatCause) -> Self {
+        self.0.wechat = Some(wechat);
+        self
     }
 
     /// When the same call may work, in seconds.
-    pub fn retry_after(self, seconds: u32) -> Self {
-        Self { retry_after_s: Some(seconds), ..self }
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.0.retry_after_s = Some(seconds);
+        self
     }
 
     /// The stable code.
     pub fn code(&self) -> Code {
-        self.code
+        self.0.code
     }
 
     /// Writes the answer; the caller finds the request id in the log again.
     pub(super) fn respond(&self, request_id: &RequestId) -> Response {
-        let status = self.code.status();
+        let status = self.0.code.status();
         self.log(status);
         let body = Body {
-            r#type: format!("urn:zhanggui:error:{}", self.code.as_str()),
-            title: self.code.title(),
+            r#type: format!("urn:zhanggui:error:{}", self.0.code.as_str()),
+            title: self.0.code.title(),
             status: status.as_u16(),
-            code: self.code.as_str(),
-            detail: &self.detail,
-            wechat: self.wechat.as_ref(),
+            code: self.0.code.as_str(),
+            detail: &self.0.detail,
+            wechat: self.0.wechat.as_ref(),
             request_id: request_id.as_str(),
         };
         // A struct of texts and numbers can always be written.
@@ -156,7 +164,7 @@ impl Problem {
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(seconds) = self.retry_after_s {
+        if let Some(seconds) = self.0.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::UNAUTHORIZED {
@@ -166,13 +174,13 @@ impl Problem {
     }
 
     fn log(&self, status: StatusCode) {
-        let code = self.code.as_str();
-        let cause = self.cause.as_deref().map(|cause| chain(cause)).unwrap_or_default();
-        let wechat = self.wechat.as_ref().map_or("", |wechat| wechat.code.as_str());
+        let code = self.0.code.as_str();
+        let cause = self.0.cause.as_deref().map(|cause| chain(cause)).unwrap_or_default();
+        let wechat = self.0.wechat.as_ref().map_or("", |wechat| wechat.code.as_str());
         if status.is_server_error() {
-            tracing::error!(error.code = code, error.cause = cause, wechat.errcode = wechat, "{}", self.code.title());
+            tracing::error!(error.code = code, error.cause = cause, wechat.errcode = wechat, "{}", self.0.code.title());
         } else {
-            tracing::debug!(error.code = code, error.cause = cause, wechat.errcode = wechat, "{}", self.code.title());
+            tracing::debug!(error.code = code, error.cause = cause, wechat.errcode = wechat, "{}", self.0.code.title());
         }
     }
 }
@@ -186,7 +194,7 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 /// The problem is put into the answer's extensions; the outermost layer, which knows the request id, writes it.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.code.status().into_response();
+        let mut response = self.0.code.status().into_response();
         response.extensions_mut().insert(std::sync::Arc::new(self));
         response
     }

@@ -17,11 +17,11 @@ const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Names one request in answer and log.
 #[derive(Clone, Debug)]
-pub struct RequestId(Arc<str>);
+pub(super) struct RequestId(Arc<str>);
 
 impl RequestId {
     /// The id.
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 }

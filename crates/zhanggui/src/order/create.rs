@@ -46,7 +46,7 @@ pub struct CreateOrder {
 /// One wanted product. There is no field for a price.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Wanted {
+struct Wanted {
     sku: String,
     #[serde(default = "one")]
     quantity: u32,

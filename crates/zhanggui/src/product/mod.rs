@@ -67,9 +67,16 @@ pub async fn list(
     let mini_program = app.config.app(asked.appid.as_deref()).ok_or_else(|| {
         Problem::new(Code::AppUnknown, "Send ?appid= with one of this server's apps; with several apps it is needed.")
     })?;
-    let appid = mini_program.appid.clone();
-    let products = app.database.read(move |tx| store::all(tx, &appid)).await?;
-    Ok(Json(Products { products }))
+    Ok(Json(Products { products: all(&app.database, &mini_program.appid).await? }))
+}
+
+/// What can be bought in an app.
+///
+/// # Errors
+/// The database fails.
+pub async fn all(database: &Database, appid: &AppId) -> Result<Vec<Product>, DatabaseError> {
+    let appid = appid.clone();
+    database.read(move |tx| store::all(tx, &appid)).await
 }
 
 /// Adds a product or changes it. Orders that exist keep their price.

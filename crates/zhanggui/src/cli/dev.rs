@@ -1,0 +1,198 @@
+//! `zhanggui dev`: server, simulated WeChat and sample products on this machine, with nothing to configure.
+//!
+//! Everything listens on 127.0.0.1 and keeps its data in one folder: the database, the simulator's books, the
+//! generated configuration and an API key. All keys are fake and open nothing but the simulator.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+};
+
+use weixin::{AppId, Fen};
+use weixin_simulator::{DEMO_API_V2_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, Options, Simulator};
+
+use super::{
+    CliError,
+    init::{Readers, write_new},
+    log,
+    serve::{Running, interrupted},
+};
+use crate::{
+    api_key::{self, Scope},
+    app::App,
+    clock::{system_clock, system_entropy},
+    config::{Config, LogFormat, empty_environment, new_master_key},
+    database::{Realm, migrate},
+    product::{self, Product},
+};
+
+/// Arguments of `zhanggui dev`.
+#[derive(Debug, clap::Args)]
+pub(super) struct DevArgs {
+    /// Where everything is kept
+    #[arg(long, value_name = "FOLDER", default_value = "zhanggui-dev")]
+    data: PathBuf,
+    /// Start over: removes what an earlier `dev` kept in the folder
+    #[arg(long)]
+    fresh: bool,
+    /// The first port to try for the server; the next free one is taken
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// The files that `dev` keeps. `--fresh` removes these and nothing else.
+const FILES: [&str; 7] =
+    ["zhanggui.db", "zhanggui.db-wal", "zhanggui.db-shm", "simulator.json", "zhanggui.toml", "master.key", "api.key"];
+
+/// How many ports are tried one after the other.
+const PORTS_TRIED: u16 = 100;
+
+/// What can be bought in the sample shop: sku, name, price in fen.
+const SAMPLE_PRODUCTS: [(&str, &str, i64); 3] =
+    [("coffee", "手冲咖啡", 2800), ("tea", "茉莉花茶", 1990), ("cake", "抹茶蛋糕", 3200)];
+
+pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
+    log::start(LogFormat::Text, "warn");
+    let data = &arguments.data;
+    std::fs::create_dir_all(data).map_err(CliError::file(format!("cannot make the folder {}", data.display())))?;
+    if arguments.fresh {
+        start_over(data)?;
+    }
+    let port = free_port(arguments.port)?;
+    let simulator = Simulator::start(Options {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(port.saturating_add(1))?)),
+        state_file: Some(data.join("simulator.json")),
+        ..Options::demo()
+    })
+    .await?;
+    let config = configuration(&Place { folder: data, port }, &simulator.base_url())?;
+    migrate(&config.database, Realm::Simulated, system_clock()()).await?;
+    let server = Running::start(config).await?;
+    add_sample_products(&server.app).await?;
+    let key = development_key(data, &server).await?;
+    announce(&arguments, &server, &simulator, &key);
+    interrupted().await;
+    server.stop().await;
+    simulator.shutdown().await;
+    Ok(())
+}
+
+fn start_over(data: &Path) -> Result<(), CliError> {
+    for file in FILES {
+        let path = data.join(file);
+        match std::fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(CliError::file(format!("cannot remove {}", path.display()))(error)),
+        }
+    }
+    Ok(())
+}
+
+/// The first port from here on that nobody listens on.
+pub(super) fn free_port(first: u16) -> Result<u16, CliError> {
+    let ports = first..=first.saturating_add(PORTS_TRIED);
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    ports.clone().find(free).ok_or_else(|| {
+        CliError::Usage(format!("no free port from {} to {}; choose another with --port", ports.start(), ports.end()))
+    })
+}
+
+/// Where a server of the simulated realm works.
+pub(super) struct Place<'a> {
+    /// Database, configuration and master key.
+    pub(super) folder: &'a Path,
+    /// On 127.0.0.1.
+    pub(super) port: u16,
+}
+
+/// Writes the configuration, so that `zhanggui serve --config` can use it, too, and reads it as `serve` would.
+pub(super) fn configuration(place: &Place<'_>, simulator: &str) -> Result<Config, CliError> {
+    let Place { folder: data, port } = place;
+    let key = data.join("master.key");
+    if !key.exists() {
+        write_new(&key, &new_master_key(&system_entropy()), Readers::Owner)?;
+    }
+    let text = format!(
+        "# Made by `zhanggui dev`, which writes it anew at every start. All keys are fake.\n\
+         [server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n\n\
+         [database]\nurl = \"sqlite:zhanggui.db\"\n\n\
+         [secrets]\nmaster_key_file = \"master.key\"\n\n\
+         [wechat]\nrealm = \"simulated\"\npay_url = \"{simulator}\"\napi_url = \"{simulator}\"\n\n\
+         [log]\nformat = \"text\"\n\n\
+         [[merchant]]\nmchid = \"{DEMO_MCHID}\"\napi_v2_key = \"{DEMO_API_V2_KEY}\"\n\n\
+         [[app]]\nappid = \"{DEMO_APPID}\"\nsecret = \"{DEMO_APP_SECRET}\"\nmerchant = \"{DEMO_MCHID}\"\n"
+    );
+    let path = data.join("zhanggui.toml");
+    std::fs::write(&path, &text).map_err(CliError::file(format!("cannot write {}", path.display())))?;
+    Ok(Config::parse(&text, &path, &empty_environment)?)
+}
+
+/// Puts the sample products on an empty shelf.
+pub(super) async fn add_sample_products(app: &App) -> Result<(), CliError> {
+    let appid = AppId::parse(DEMO_APPID).map_err(|error| CliError::Usage(error.to_string()))?;
+    if !product::all(&app.database, &appid).await?.is_empty() {
+        return Ok(());
+    }
+    for (sku, name, price_fen) in SAMPLE_PRODUCTS {
+        let product = Product::new(sku, name, Fen::new(price_fen)).map_err(CliError::Usage)?;
+        product::set(&app.database, &appid, &product, app.now()).await?;
+    }
+    Ok(())
+}
+
+/// The API key of the folder; a new one if there is none or the database does not know it.
+async fn development_key(data: &Path, server: &Running) -> Result<String, CliError> {
+    let path = data.join("api.key");
+    if let Ok(text) = std::fs::read_to_string(&path) {
+        let key = text.trim();
+        if api_key::find(&server.app, key).await?.is_some() {
+            return Ok(key.to_owned());
+        }
+        std::fs::remove_file(&path).map_err(CliError::file(format!("cannot remove {}", path.display())))?;
+    }
+    let (now, entropy) = (server.app.now(), system_entropy());
+    let key = api_key::create(&server.app.database, Realm::Simulated, "dev", Scope::ALL, now, &entropy).await?;
+    write_new(&path, &format!("{key}\n"), Readers::Owner)?;
+    Ok(key)
+}
+
+fn announce(arguments: &DevArgs, server: &Running, simulator: &Simulator, key: &str) {
+    let (address, wechat, data) = (server.http.address(), simulator.base_url(), arguments.data.display());
+    if arguments.json {
+        let object = serde_json::json!({
+            "server": format!("http://{address}"),
+            "wechat": wechat,
+            "control": format!("{wechat}/_sim/"),
+            "api_key": key,
+            "appid": DEMO_APPID,
+            "data": data.to_string(),
+            "realm": "simulated",
+        });
+        anstream::println!("{object}");
+        return;
+    }
+    anstream::println!(
+        "Zhanggui runs on this machine. All keys are fake, no money moves.\n\n  \
+         server    http://{address}\n  \
+         WeChat    {wechat}  (simulated; its control API is {wechat}/_sim/)\n  \
+         API key   {key}\n  \
+         data      {data}  (--fresh starts over)\n\n\
+         A customer logs in, orders a coffee and pays for it:\n\n  \
+         S=http://{address} W={wechat}\n  \
+         CODE=$(curl -s $W/_sim/wx/login -H 'content-type: application/json' \\\n    \
+         -d '{{\"appid\":\"{DEMO_APPID}\",\"customer\":\"li\"}}' | sed 's/.*\"code\":\"\\([^\"]*\\)\".*/\\1/')\n  \
+         TOKEN=$(curl -s $S/v1/login -H 'content-type: application/json' \\\n    \
+         -d \"{{\\\"code\\\":\\\"$CODE\\\"}}\" | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')\n  \
+         ORDER=$(curl -s $S/v1/orders -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' \\\n    \
+         -d '{{\"items\":[{{\"sku\":\"coffee\"}}]}}' | sed 's/.*\"id\":\"\\(ord_[^\"]*\\)\".*/\\1/')\n  \
+         SHEET=$(curl -s -X POST $S/v1/orders/$ORDER/pay -H \"authorization: Bearer $TOKEN\")\n  \
+         curl -s $W/_sim/wx/requestPayment -H 'content-type: application/json' \\\n    \
+         -d \"{{\\\"appid\\\":\\\"{DEMO_APPID}\\\",\\\"customer\\\":\\\"li\\\",\\\"parameters\\\":$SHEET,\\\"choice\\\":\\\"pay\\\"}}\"\n  \
+         curl -s $S/v1/orders/$ORDER?refresh=true -H \"authorization: Bearer $TOKEN\"\n\n\
+         Ctrl-C stops."
+    );
+}

@@ -1,0 +1,72 @@
+//! `zhanggui serve`: the server, until SIGTERM or Ctrl-C. Then it takes nothing new and finishes what is under way.
+
+use std::sync::Arc;
+
+use super::{CliError, ConfigArgument, log, open};
+use crate::{
+    app::App,
+    clock::{system_clock, system_entropy},
+    config::Config,
+    http::Server,
+    job::Runner,
+};
+
+/// Arguments of `zhanggui serve`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+pub(super) async fn run(arguments: &ServeArgs) -> Result<(), CliError> {
+    let config = arguments.config.load()?;
+    log::start(config.log, "info");
+    let server = Running::start(config).await?;
+    tracing::info!(server.address = %server.http.address(), "ready");
+    interrupted().await;
+    server.stop().await;
+    Ok(())
+}
+
+/// A server with its background work.
+pub(super) struct Running {
+    pub(super) app: Arc<App>,
+    pub(super) http: Server,
+    jobs: Runner,
+}
+
+impl Running {
+    pub(super) async fn start(config: Config) -> Result<Self, CliError> {
+        let database = open(&config).await?;
+        let app = App::new(config, database, system_clock(), system_entropy())?;
+        let http = Server::start(Arc::clone(&app)).await?;
+        let jobs = Runner::start(Arc::clone(&app));
+        Ok(Self { app, http, jobs })
+    }
+
+    /// Requests first, then jobs, then the database: nothing that was answered is lost.
+    pub(super) async fn stop(self) {
+        tracing::info!("stopping: finishing what is under way");
+        self.http.stop().await;
+        self.jobs.stop().await;
+        self.app.database.clone().close().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub(super) async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without signals the process ends when somebody ends it.
+    let _ = tokio::signal::ctrl_c().await;
+}

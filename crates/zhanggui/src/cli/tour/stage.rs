@@ -1,0 +1,185 @@
+//! The stage of the tour: a server, a simulator, two customers, and a wire that is listened to.
+
+use std::{net::Ipv4Addr, path::Path, sync::Arc};
+
+use serde_json::{Value, json};
+use weixin::{AppId, OpenId};
+use weixin_simulator::{Choice, DEMO_APPID, Delivery, Exchange, Ledger, Options, Phone, Simulator};
+
+use crate::{
+    app::App,
+    cli::{
+        CliError,
+        dev::{Place, add_sample_products, configuration, free_port},
+    },
+    clock::{system_clock, system_entropy},
+    database::{self, Database, DatabaseError, migrate, params},
+    http::Server,
+    job,
+};
+
+/// Everything that takes part.
+pub(super) struct Stage {
+    pub(super) simulator: Simulator,
+    pub(super) app: Arc<App>,
+    pub(super) server_url: String,
+    http: Server,
+    client: reqwest::Client,
+}
+
+/// A customer's phone: what the mini program does is HTTP to our server, what WeChat does is the simulator.
+pub(super) struct Customer {
+    phone: Phone,
+    token: Option<String>,
+}
+
+/// An answer of our server.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Value,
+}
+
+impl Answer {
+    /// A text in the answer; empty if it is not there.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.body[name].as_str().unwrap_or_default()
+    }
+
+    /// The stable code of an error.
+    pub(super) fn code(&self) -> &str {
+        self.text("code")
+    }
+}
+
+impl Stage {
+    pub(super) async fn set(folder: &Path, seed: u64) -> Result<Self, CliError> {
+        let simulator = Simulator::start(Options { seed, delivery: Delivery::OnDemand, ..Options::demo() }).await?;
+        let port = free_port(20_000)?;
+        let config = configuration(&Place { folder, port }, &simulator.base_url())?;
+        migrate(&config.database, config.wechat.realm, system_clock()()).await?;
+        let options = database::Options::new(config.database.clone());
+        let database = Database::open(options, config.wechat.realm).await?;
+        let app = App::new(config, database, system_clock(), system_entropy())?;
+        add_sample_products(&app).await?;
+        let http = Server::start(Arc::clone(&app)).await?;
+        let server_url = format!("http://{}:{port}", Ipv4Addr::LOCALHOST);
+        // Loopback without TLS: no certificates are looked for, and no proxy is asked.
+        let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build();
+        let client = client.map_err(|error| CliError::Usage(format!("the phone has no network: {error}")))?;
+        Ok(Self { simulator, app, server_url, http, client })
+    }
+
+    pub(super) async fn clear(self) {
+        self.http.stop().await;
+        self.app.database.clone().close().await;
+        self.simulator.shutdown().await;
+    }
+
+    /// A customer of the sample shop.
+    pub(super) fn customer(&self, name: &str) -> Result<Customer, String> {
+        let appid = AppId::parse(DEMO_APPID).map_err(|error| error.to_string())?;
+        let phone = self.simulator.phone(&appid, name).map_err(|error| format!("{error:?}"))?;
+        Ok(Customer { phone, token: None })
+    }
+
+    /// WeChat sends what is due, and our server works on what it was told.
+    pub(super) async fn let_wechat_notify(&self) -> Result<usize, String> {
+        let sent = self.simulator.deliver_due().await;
+        self.work().await?;
+        Ok(sent)
+    }
+
+    /// Our server does the jobs that are due.
+    pub(super) async fn work(&self) -> Result<usize, String> {
+        job::run_due(&self.app).await.map_err(|error| error.to_string())
+    }
+
+    pub(super) fn ledger(&self) -> Ledger {
+        self.simulator.ledger()
+    }
+
+    /// What went over the wire after this number.
+    pub(super) fn wire_since(&self, sequence: u64) -> Vec<Exchange> {
+        self.simulator.wire_since(sequence)
+    }
+
+    /// Anybody sends bytes to the callback address.
+    pub(super) async fn post_callback(&self, mchid: &str, xml: String) -> Result<(u16, String), String> {
+        let url = format!("{}/wechat/pay/{mchid}", self.server_url);
+        let sent = self.client.post(url).header("content-type", "text/xml").body(xml).send().await;
+        let response = sent.map_err(|error| error.to_string())?;
+        let status = response.status().as_u16();
+        Ok((status, response.text().await.map_err(|error| error.to_string())?))
+    }
+
+    /// Orders that our database has for paid, and their sum in fen.
+    pub(super) async fn paid_orders(&self) -> Result<(i64, i64), DatabaseError> {
+        const PAID: &str = "
+            SELECT COUNT(*) AS orders, CAST(COALESCE(SUM(amount_fen), 0) AS BIGINT) AS fen
+            FROM shop_order
+            WHERE state = 'paid'";
+        self.app
+            .database
+            .read(|tx| {
+                let row = tx.query_one(PAID, params![])?;
+                Ok((row.int("orders")?, row.int("fen")?))
+            })
+            .await
+    }
+
+    async fn call(&self, token: Option<&str>, method: &str, path: &str, body: Option<Value>) -> Result<Answer, String> {
+        let url = format!("{}{path}", self.server_url);
+        let mut request = match method {
+            "GET" => self.client.get(url),
+            _ => self.client.post(url),
+        };
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.map_err(|error| error.to_string())?;
+        let status = response.status().as_u16();
+        let body = response.json().await.map_err(|error| error.to_string())?;
+        Ok(Answer { status, body })
+    }
+}
+
+impl Customer {
+    pub(super) fn openid(&self) -> &OpenId {
+        self.phone.openid()
+    }
+
+    /// `wx.login`, and the code goes to our server.
+    pub(super) async fn log_in(&mut self, stage: &Stage) -> Result<(String, Answer), String> {
+        let code = self.phone.login().to_string();
+        let answer = self.send_code(stage, &code).await?;
+        self.token = answer.body["token"].as_str().map(str::to_owned);
+        Ok((code, answer))
+    }
+
+    pub(super) async fn send_code(&self, stage: &Stage, code: &str) -> Result<Answer, String> {
+        stage.call(None, "POST", "/v1/login", Some(json!({ "code": code }))).await
+    }
+
+    pub(super) async fn order(&self, stage: &Stage, body: Value) -> Result<Answer, String> {
+        stage.call(self.token.as_deref(), "POST", "/v1/orders", Some(body)).await
+    }
+
+    pub(super) async fn press_pay(&self, stage: &Stage, order: &str) -> Result<Answer, String> {
+        stage.call(self.token.as_deref(), "POST", &format!("/v1/orders/{order}/pay"), None).await
+    }
+
+    pub(super) async fn look(&self, stage: &Stage, order: &str, query: &str) -> Result<Answer, String> {
+        stage.call(self.token.as_deref(), "GET", &format!("/v1/orders/{order}{query}"), None).await
+    }
+
+    /// `wx.requestPayment`: the `errMsg` that the mini program gets.
+    pub(super) fn request_payment(&self, sheet: &Value, choice: Choice) -> String {
+        match self.phone.request_payment(sheet, choice) {
+            Ok(()) => "requestPayment:ok".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+}

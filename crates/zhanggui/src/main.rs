@@ -1,0 +1,6 @@
+//! The command `zhanggui`.
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    zhanggui::cli::run().await
+}
