@@ -106,7 +106,7 @@ impl AccessTokenKeeper {
         }
         state.cached = None;
         let fetched = self.fetch(app, &slot, &mut state, seen).await?;
-        if true {
+        if fetched != *used {
             return Ok(Some(fetched));
         }
         tracing::debug!(wechat.appid = app.appid.as_str(), "WeChat refuses the access token that it gives");

@@ -53,7 +53,10 @@ async fn a_path_in_front_of_wechats_paths_is_kept() {
 async fn cookies_are_not_given_back() {
     let peer = Peer::start(|_| {
         let body = closed();
-        let head = format!("HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         Reply::Raw(format!("{head}{body}").into_bytes())
     });
     let transport = transport();

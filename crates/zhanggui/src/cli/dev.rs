@@ -192,7 +192,7 @@ fn announce(arguments: &DevArgs, server: &Running, simulator: &Simulator, key: &
          SHEET=$(curl -s -X POST $S/v1/orders/$ORDER/pay -H \"authorization: Bearer $TOKEN\")\n  \
          curl -s $W/_sim/wx/requestPayment -H 'content-type: application/json' \\\n    \
          -d \"{{\\\"appid\\\":\\\"{DEMO_APPID}\\\",\\\"customer\\\":\\\"li\\\",\\\"parameters\\\":$SHEET,\\\"choice\\\":\\\"pay\\\"}}\"\n  \
-         curl -s $S/v1/orders/$ORDER?refresh=true -H \"authorization: Bearer $TOKEN\"\n\n\
+         curl -s \"$S/v1/orders/$ORDER?refresh=true\" -H \"authorization: Bearer $TOKEN\"\n\n\
          Ctrl-C stops."
     );
 }

@@ -2,9 +2,8 @@
 
 use anstream::{print, println};
 use serde::Serialize;
-use weixin_simulator::{Direction, Exchange};
 
-use super::{CliError, Stage};
+use super::{CliError, Stage, stage::Message};
 
 const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";
@@ -28,7 +27,7 @@ struct Step {
     name: &'static str,
     ok: bool,
     result: String,
-    wire: Vec<Exchange>,
+    wire: Vec<Message>,
 }
 
 impl Report {
@@ -45,8 +44,11 @@ impl Report {
 
     /// A step has ended, well or not.
     pub(super) fn step(&mut self, stage: &Stage, name: &'static str, result: Result<String, String>) {
-        let wire = stage.wire_since(self.sequence);
-        self.sequence = wire.last().map_or(self.sequence, |exchange| exchange.sequence);
+        // A call of the phone encloses what server and WeChat say to each other meanwhile.
+        let mut wire = stage.take_told();
+        let exchanges = stage.wire_since(self.sequence);
+        self.sequence = exchanges.last().map_or(self.sequence, |exchange| exchange.sequence);
+        wire.extend(exchanges.into_iter().map(Message::from));
         let ok = result.is_ok();
         let result = result.unwrap_or_else(|wrong| wrong);
         let step = Step { name, ok, result, wire };
@@ -60,7 +62,7 @@ impl Report {
         let (colour, mark) = if step.ok { (GREEN, "ok") } else { (RED, "WRONG") };
         println!("\n{BOLD}{:>2}. {}{RESET}", self.steps.len() + 1, step.name);
         if !self.short {
-            step.wire.iter().for_each(print_exchange);
+            step.wire.iter().for_each(print_message);
         }
         println!("    {colour}{mark}{RESET}  {}", step.result);
     }
@@ -78,16 +80,13 @@ impl Report {
     }
 }
 
-fn print_exchange(exchange: &Exchange) {
-    let (asks, answers) = match exchange.direction {
-        Direction::ToWechat => ("server -> WeChat", "WeChat -> server"),
-        Direction::FromWechat => ("WeChat -> server", "server -> WeChat"),
-    };
-    println!("    {DIM}{asks}{RESET}  {} {}", exchange.method, exchange.path);
-    print_body(&exchange.request);
-    let status = exchange.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-    println!("    {DIM}{answers}{RESET}  {status}");
-    print_body(&exchange.answer);
+fn print_message(message: &Message) {
+    let Message { from, to, method, path, .. } = message;
+    println!("    {DIM}{from} -> {to}{RESET}  {method} {path}");
+    print_body(&message.request);
+    let status = message.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    println!("    {DIM}{to} -> {from}{RESET}  {status}");
+    print_body(&message.answer);
 }
 
 fn print_body(body: &str) {

@@ -1,10 +1,15 @@
 //! The stage of the tour: a server, a simulator, two customers, and a wire that is listened to.
 
-use std::{net::Ipv4Addr, path::Path, sync::Arc};
+use std::{
+    net::Ipv4Addr,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use weixin::{AppId, OpenId};
-use weixin_simulator::{Choice, DEMO_APPID, Delivery, Exchange, Ledger, Options, Phone, Simulator};
+use weixin_simulator::{Choice, DEMO_APPID, Delivery, Direction, Exchange, Ledger, Options, Phone, Simulator};
 
 use crate::{
     app::App,
@@ -25,6 +30,30 @@ pub(super) struct Stage {
     pub(super) server_url: String,
     http: Server,
     client: reqwest::Client,
+    told: Mutex<Vec<Message>>,
+}
+
+/// A request and its answer, as the tour shows them.
+#[derive(Debug, Serialize)]
+pub(super) struct Message {
+    pub(super) from: &'static str,
+    pub(super) to: &'static str,
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) request: String,
+    pub(super) status: Option<u16>,
+    pub(super) answer: String,
+}
+
+impl From<Exchange> for Message {
+    fn from(exchange: Exchange) -> Self {
+        let (from, to) = match exchange.direction {
+            Direction::ToWechat => ("server", "WeChat"),
+            Direction::FromWechat => ("WeChat", "server"),
+        };
+        let Exchange { method, path, request, status, answer, .. } = exchange;
+        Self { from, to, method, path, request, status, answer }
+    }
 }
 
 /// A customer's phone: what the mini program does is HTTP to our server, what WeChat does is the simulator.
@@ -66,7 +95,7 @@ impl Stage {
         // Loopback without TLS: no certificates are looked for, and no proxy is asked.
         let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build();
         let client = client.map_err(|error| CliError::Usage(format!("the phone has no network: {error}")))?;
-        Ok(Self { simulator, app, server_url, http, client })
+        Ok(Self { simulator, app, server_url, http, client, told: Mutex::default() })
     }
 
     pub(super) async fn clear(self) {
@@ -98,18 +127,37 @@ impl Stage {
         self.simulator.ledger()
     }
 
-    /// What went over the wire after this number.
+    /// What went between server and WeChat after this number.
     pub(super) fn wire_since(&self, sequence: u64) -> Vec<Exchange> {
         self.simulator.wire_since(sequence)
+    }
+
+    /// What phones and strangers said to the server since the last look.
+    pub(super) fn take_told(&self) -> Vec<Message> {
+        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn tell(&self, message: Message) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(message);
     }
 
     /// Anybody sends bytes to the callback address.
     pub(super) async fn post_callback(&self, mchid: &str, xml: String) -> Result<(u16, String), String> {
         let url = format!("{}/wechat/pay/{mchid}", self.server_url);
-        let sent = self.client.post(url).header("content-type", "text/xml").body(xml).send().await;
+        let sent = self.client.post(url).header("content-type", "text/xml").body(xml.clone()).send().await;
         let response = sent.map_err(|error| error.to_string())?;
         let status = response.status().as_u16();
-        Ok((status, response.text().await.map_err(|error| error.to_string())?))
+        let answer = response.text().await.map_err(|error| error.to_string())?;
+        self.tell(Message {
+            from: "somebody",
+            to: "server",
+            method: "POST".to_owned(),
+            path: format!("/wechat/pay/{mchid}"),
+            request: xml,
+            status: Some(status),
+            answer: answer.clone(),
+        });
+        Ok((status, answer))
     }
 
     /// Orders that our database has for paid, and their sum in fen.
@@ -136,12 +184,26 @@ impl Stage {
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
+        let sent_body = body.as_ref().map(Value::to_string).unwrap_or_default();
         if let Some(body) = body {
             request = request.json(&body);
         }
         let response = request.send().await.map_err(|error| error.to_string())?;
         let status = response.status().as_u16();
-        let body = response.json().await.map_err(|error| error.to_string())?;
+        let body: Value = response.json().await.map_err(|error| error.to_string())?;
+        let mut shown = body.clone();
+        if let Some(token) = shown.get_mut("token") {
+            *token = "[redacted]".into();
+        }
+        self.tell(Message {
+            from: "phone",
+            to: "server",
+            method: method.to_owned(),
+            path: path.to_owned(),
+            request: sent_body,
+            status: Some(status),
+            answer: shown.to_string(),
+        });
         Ok(Answer { status, body })
     }
 }

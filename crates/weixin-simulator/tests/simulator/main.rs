@@ -1,0 +1,14 @@
+//! The simulator from outside: HTTP on one side, the phone on the other, and a clock that only the test moves.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod control;
+mod envelope;
+mod fault;
+mod login;
+mod notification;
+mod order;
+mod phone;
+mod repeatable;
+mod support;
+mod token;

@@ -1,0 +1,173 @@
+//! What a wrong configuration says. Each message names the line and the fix.
+
+use std::{collections::HashMap, path::Path};
+
+use super::{Config, ConfigError, TEMPLATE, empty_environment, environment_of};
+
+const GOOD: &str = r#"
+[server]
+public_url = "https://shop.example.com"
+[secrets]
+master_key = "0101010101010101010101010101010101010101010101010101010101010101"
+[[merchant]]
+mchid = "1600000001"
+api_v2_key = "0123456789abcdefghijklmnopqrstuv"
+[[app]]
+appid = "wx0123456789abcdef"
+secret = "0123456789abcdef0123456789abcdef"
+merchant = "1600000001"
+"#;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("/nowhere/zhanggui.toml"), &empty_environment)
+}
+
+/// The text with one line changed gives exactly this message.
+#[track_caller]
+fn check(from: &str, to: &str, message: &str) {
+    assert!(GOOD.contains(from), "{from}");
+    let Err(error) = parse(&GOOD.replace(from, to)) else { panic!("{to} was accepted") };
+    let text = error.to_string();
+    assert!(text.contains(message), "expected {message:?} in:\n{text}");
+}
+
+#[test]
+fn a_small_configuration_is_enough() {
+    let config = parse(GOOD).unwrap();
+    assert_eq!(config.merchants[0].notify_url.as_str(), "https://shop.example.com/wechat/pay/1600000001");
+    assert!(config.merchants[0].confirm_v2);
+    assert!(config.wechat.pay.is_official() && config.wechat.mini_program.is_official());
+    assert_eq!(config.database.sqlite_path(), Some(Path::new("/nowhere/zhanggui.db")));
+}
+
+#[test]
+fn an_unknown_key_names_its_line_and_the_nearest_known_one() {
+    check("public_url =", "publik_url =", "line 3: unknown key server.publik_url; did you mean public_url?");
+    check("[secrets]", "[secretz]", "line 4: unknown section or key secretz; did you mean secrets?");
+    check("secret = ", "colour = \"red\"\nsecret = ", "line 11: unknown key app.colour; known are appid, secret");
+}
+
+#[test]
+fn a_secret_is_given_exactly_once() {
+    check("secret = \"0123456789abcdef0123456789abcdef\"", "", "app.secret must be given once");
+    check(
+        "secret = ",
+        "secret_env = \"A\"\nsecret = ",
+        "must be given once: as secret, as secret_file or as secret_env",
+    );
+}
+
+#[test]
+fn a_missing_file_or_variable_is_named() {
+    check("api_v2_key = ", "api_v2_key_file = ", "line 8: merchant.api_v2_key_file names /nowhere/0123456789");
+    let key = "api_v2_key = \"0123456789abcdefghijklmnopqrstuv\"";
+    check(
+        key,
+        "api_v2_key_env = \"SHOP_KEY\"",
+        "line 8: merchant.api_v2_key_env names the variable SHOP_KEY, which is not set",
+    );
+}
+
+#[test]
+fn a_wrong_key_length_is_told_without_the_key() {
+    check(
+        "0123456789abcdefghijklmnopqrstuv",
+        "needle56789",
+        "line 8: merchant.api_v2_key must be 32 letters or digits",
+    );
+    check("\"01010101", "\"needle", "line 5: secrets.master_key must be 64 hexadecimal digits");
+    let error = parse(&GOOD.replace("0123456789abcdefghijklmnopqrstuv", "needle56789")).err().unwrap();
+    assert!(!format!("{error} {error:?}").contains("needle"));
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let error = parse("[server]\nlisten = 8080\n[database]\nurl = \"mysql://a\"\n").err().unwrap();
+    let text = error.to_string();
+    for message in [
+        "line 2: server.listen must be a text",
+        "server.public_url is missing",
+        "line 4: database.url",
+        "secrets.master_key must be given once",
+        "at least one [[app]] is needed",
+    ] {
+        assert!(text.contains(message), "expected {message:?} in:\n{text}");
+    }
+}
+
+#[test]
+fn what_is_not_toml_names_its_line() {
+    check("[secrets]", "[secrets", "line 4: not TOML");
+}
+
+#[test]
+fn numbers_stay_within_their_bounds() {
+    check(
+        "[secrets]",
+        "request_timeout_s = 0\n[secrets]",
+        "line 4: server.request_timeout_s must be a whole number from 1 to 300",
+    );
+    check(
+        "[secrets]",
+        "[order]\nexpires_in_min = 1.5\n[secrets]",
+        "line 5: order.expires_in_min must be a whole number",
+    );
+}
+
+#[test]
+fn an_app_names_a_merchant_of_the_file_and_stands_once() {
+    check("merchant = \"1600000001\"", "merchant = \"1600000009\"", "app.merchant names no [[merchant]] of this file");
+    let twice =
+        format!("{GOOD}[[merchant]]\nmchid = \"1600000001\"\napi_v2_key = \"0123456789abcdefghijklmnopqrstuv\"\n");
+    assert!(parse(&twice).err().unwrap().to_string().contains("merchant.mchid stands twice"));
+}
+
+#[test]
+fn the_live_realm_calls_the_real_wechat_only_and_over_tls() {
+    check(
+        "[secrets]",
+        "[wechat]\npay_url = \"http://127.0.0.1:1\"\n[secrets]",
+        "line 5: wechat.pay_url can be set only with realm",
+    );
+    check("https://shop", "http://shop", "line 3: server.public_url must begin with https://");
+    check("0123456789abcdefghijklmnopqrstuv", "fakeApiV2Key00000000000000000000", "is a key of the simulator");
+}
+
+#[test]
+fn the_simulated_realm_never_calls_the_real_wechat() {
+    let simulated = "[wechat]\nrealm = \"simulated\"\n[secrets]";
+    check("[secrets]", simulated, "wechat.pay_url is missing: the address of the simulator");
+    let official = "[wechat]\nrealm = \"simulated\"\npay_url = \"https://api.mch.weixin.qq.com\"\napi_url = \"http://127.0.0.1:1\"\n[secrets]";
+    check("[secrets]", official, "wechat.pay_url is the real WeChat");
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let variables = [
+        ("ZHANGGUI_SERVER_LISTEN", "127.0.0.1:9999"),
+        ("ZHANGGUI_MERCHANT_1_SIGN_TYPE", "MD5"),
+        ("ZHANGGUI_MERCHANT_1_CONFIRM_V2", "false"),
+        ("ZHANGGUI_ORDER_EXPIRES_IN_MIN", "30"),
+    ];
+    let environment = environment_of(HashMap::from(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))));
+    let config = Config::parse(GOOD, Path::new("zhanggui.toml"), &environment).unwrap();
+    assert_eq!(config.server.listen.port(), 9999);
+    assert_eq!(config.merchants[0].sign_type, weixin::pay::v2::SignType::Md5);
+    assert!(!config.merchants[0].confirm_v2);
+    assert_eq!(config.order.expires_in, jiff::SignedDuration::from_mins(30));
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    let environment = environment_of(HashMap::from([("ZHANGGUI_SERVER_LISTEN".to_owned(), "everywhere".to_owned())]));
+    let error = Config::parse(GOOD, Path::new("zhanggui.toml"), &environment).err().unwrap();
+    assert!(error.to_string().contains("ZHANGGUI_SERVER_LISTEN must be an address and a port"), "{error}");
+}
+
+#[test]
+fn the_template_lacks_nothing_but_the_merchants_own_files() {
+    let error = parse(TEMPLATE).err().unwrap();
+    let missing: Vec<_> = error.problems.iter().map(|problem| problem.text.as_str()).collect();
+    assert_eq!(missing.len(), 3, "{missing:#?}");
+    assert!(missing.iter().all(|text| text.contains("_file names /nowhere/")), "{missing:#?}");
+}

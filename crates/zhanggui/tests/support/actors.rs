@@ -1,0 +1,97 @@
+//! Who does something: a customer with a phone, a system of the merchant, somebody who means harm.
+
+use bytes::Bytes;
+use reqwest::Method;
+use serde_json::{Value, json};
+use weixin::pay::v2::request_payment::RequestPayment;
+use weixin_simulator::Choice;
+
+use super::{Http, Reply};
+
+/// A customer who is logged in.
+#[derive(Clone)]
+pub(crate) struct Phone {
+    pub(crate) wechat: weixin_simulator::Phone,
+    pub(crate) token: String,
+    /// The customer's id at the server.
+    pub(crate) customer: String,
+    pub(crate) http: Http,
+}
+
+impl Phone {
+    pub(crate) async fn log_in(wechat: weixin_simulator::Phone, http: Http) -> Self {
+        let body = json!({ "code": wechat.login().as_str(), "appid": wechat.appid().as_str() });
+        let answer = http.post("/v1/login", None, &body).await.json(200);
+        let text = |name: &str| answer[name].as_str().unwrap().to_owned();
+        Self { token: text("token"), customer: text("customer"), wechat, http }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.http.get(path, Some(&self.token)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.http.post(path, Some(&self.token), body).await
+    }
+
+    /// Orders one piece and gives the number of the order.
+    pub(crate) async fn order(&self, sku: &str) -> String {
+        let answer = self.post("/v1/orders", &json!({ "items": [{ "sku": sku }] })).await.json(201);
+        answer["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Presses "pay" in the mini program.
+    pub(crate) async fn press(&self, order: &str) -> Reply {
+        self.post(&format!("/v1/orders/{order}/pay"), &json!({})).await
+    }
+
+    /// What `wx.requestPayment` is given.
+    pub(crate) async fn parameters(&self, order: &str) -> RequestPayment {
+        serde_json::from_value(self.press(order).await.json(200)).unwrap()
+    }
+
+    /// Presses and pays.
+    pub(crate) async fn pay(&self, order: &str) {
+        self.wechat.request_payment(&self.parameters(order).await, Choice::Pay).unwrap();
+    }
+
+    pub(crate) async fn see(&self, order: &str) -> Value {
+        self.get(&format!("/v1/orders/{order}")).await.json(200)
+    }
+
+    /// What the mini program calls when the customer comes back from the payment sheet.
+    pub(crate) async fn refresh(&self, order: &str) -> Value {
+        self.get(&format!("/v1/orders/{order}?refresh=true")).await.json(200)
+    }
+}
+
+/// One of the merchant's own systems.
+#[derive(Clone)]
+pub(crate) struct Merchant {
+    pub(crate) key: String,
+    pub(crate) http: Http,
+}
+
+impl Merchant {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.http.get(path, Some(&self.key)).await
+    }
+
+    pub(crate) async fn order(&self, body: &Value) -> Reply {
+        self.http.post("/v1/orders", Some(&self.key), body).await
+    }
+}
+
+/// Anybody on the internet. What WeChat posts can be posted by others, too.
+#[derive(Clone)]
+pub(crate) struct Attacker {
+    pub(crate) http: Http,
+}
+
+impl Attacker {
+    /// Posts bytes to the address where WeChat reports the payments of a merchant.
+    pub(crate) async fn notify(&self, mchid: &str, body: impl Into<Bytes>) -> Reply {
+        let request = self.http.request(Method::POST, &format!("/wechat/pay/{mchid}"));
+        Reply::of(request.header("content-type", "text/xml").body(body.into())).await
+    }
+}

@@ -1,0 +1,42 @@
+//! What the tests of the whole server have in common: a [`World`] with WeChat, a server, a database and a clock, and
+//! the actors in it. [`on_both_databases!`] makes one test for each database out of a function.
+
+mod actors;
+mod clock;
+mod http;
+mod letter;
+mod node;
+pub(crate) mod postgres;
+mod shop;
+mod truth;
+mod world;
+
+pub(crate) use actors::{Attacker, Merchant, Phone};
+pub(crate) use clock::{ManualClock, entropy_of};
+pub(crate) use http::{Http, Reply};
+pub(crate) use letter::Letter;
+pub(crate) use node::Node;
+pub(crate) use shop::{DEMO, OTHER, Shop};
+pub(crate) use world::{Engine, World, run};
+
+/// Makes `sqlite::name` and `postgres::name` out of each `async fn name(world: &mut World)`. A function that is not
+/// listed is unused code, which the compiler reports.
+macro_rules! on_both_databases {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let test = async |world: &mut crate::support::World| super::$name(world).await;
+                crate::support::run(crate::support::Engine::Sqlite, test).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let test = async |world: &mut crate::support::World| super::$name(world).await;
+                crate::support::run(crate::support::Engine::Postgres, test).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_databases;

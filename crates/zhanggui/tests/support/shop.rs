@@ -1,0 +1,111 @@
+//! What the operator of the server has configured.
+
+use weixin::{ApiV2Key, AppId, AppSecret, MchId, pay::v2::SignType};
+use weixin_simulator::{
+    AppSetup, DEMO_API_V2_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, MerchantSetup, Setup,
+};
+
+/// An app and its merchant.
+pub(crate) struct Business {
+    pub(crate) appid: &'static str,
+    pub(crate) secret: &'static str,
+    pub(crate) mchid: &'static str,
+    pub(crate) key: &'static str,
+}
+
+/// The one that every world has.
+pub(crate) const DEMO: Business =
+    Business { appid: DEMO_APPID, secret: DEMO_APP_SECRET, mchid: DEMO_MCHID, key: DEMO_API_V2_KEY };
+
+/// A second one, which WeChat knows from the start and the server only if it is configured.
+pub(crate) const OTHER: Business = Business {
+    appid: "wxfake000000000002",
+    secret: "fakeAppSecret0000000000000000002",
+    mchid: "1600000002",
+    key: "fakeApiV2Key00000000000000000002",
+};
+
+impl Business {
+    pub(crate) fn appid(&self) -> AppId {
+        AppId::parse(self.appid).unwrap()
+    }
+
+    pub(crate) fn mchid(&self) -> MchId {
+        MchId::parse(self.mchid).unwrap()
+    }
+
+    pub(crate) fn key(&self) -> ApiV2Key {
+        ApiV2Key::parse(self.key).unwrap()
+    }
+
+    pub(crate) fn secret(&self) -> AppSecret {
+        AppSecret::parse(self.secret).unwrap()
+    }
+}
+
+/// Both, as WeChat knows them.
+pub(crate) fn wechat_setup() -> Setup {
+    let mut setup = Setup::demo();
+    setup.apps.push(AppSetup {
+        appid: OTHER.appid(),
+        secret: OTHER.secret(),
+        merchants: vec![OTHER.mchid()],
+        name: "Another shop".to_owned(),
+        open_platform: None,
+    });
+    setup.merchants.push(MerchantSetup {
+        mchid: OTHER.mchid(),
+        api_v2_key: OTHER.key(),
+        name: "Another merchant".to_owned(),
+    });
+    setup
+}
+
+/// The configuration that a test may change before it restarts the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shop {
+    pub(crate) sign_type: SignType,
+    pub(crate) confirm_v2: bool,
+    pub(crate) expires_in_min: u32,
+    /// Whether the server also works for [`OTHER`], which signs with MD5.
+    pub(crate) with_other: bool,
+    pub(crate) trust_forwarded_for: bool,
+}
+
+impl Default for Shop {
+    fn default() -> Self {
+        Self {
+            sign_type: SignType::HmacSha256,
+            confirm_v2: true,
+            expires_in_min: 24 * 60,
+            with_other: false,
+            trust_forwarded_for: false,
+        }
+    }
+}
+
+/// Not a secret of anybody.
+pub(crate) const MASTER_KEY: &str = "6d61737465726b65796d61737465726b65796d61737465726b65796d61737465";
+
+impl Shop {
+    pub(crate) fn toml(&self, port: u16, database: &str, wechat: &str) -> String {
+        let business = |business: &Business, sign_type: SignType| {
+            let (sign_type, confirm_v2) = (sign_type.as_str(), self.confirm_v2);
+            let Business { appid, secret, mchid, key } = business;
+            format!(
+                "[[merchant]]\nmchid = \"{mchid}\"\napi_v2_key = \"{key}\"\nsign_type = \"{sign_type}\"\n\
+                 confirm_v2 = {confirm_v2}\n[[app]]\nappid = \"{appid}\"\nsecret = \"{secret}\"\nmerchant = \"{mchid}\"\n"
+            )
+        };
+        let other = if self.with_other { business(&OTHER, SignType::Md5) } else { String::new() };
+        format!(
+            "[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\ndrain_timeout_s = 5\n\
+             trust_forwarded_for = {}\n[database]\nurl = \"{database}\"\n[secrets]\nmaster_key = \"{MASTER_KEY}\"\n\
+             [wechat]\nrealm = \"simulated\"\npay_url = \"{wechat}\"\napi_url = \"{wechat}\"\n\
+             [order]\nexpires_in_min = {}\n{}{other}",
+            self.trust_forwarded_for,
+            self.expires_in_min,
+            business(&DEMO, self.sign_type),
+        )
+    }
+}

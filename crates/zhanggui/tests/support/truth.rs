@@ -1,0 +1,118 @@
+//! What must hold at the end of every test: the server's books against WeChat's own, and against themselves. The
+//! numbers are those of the list of invariants.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zhanggui::clock::ms;
+
+use super::World;
+
+const DUE: &str = "SELECT kind, subject FROM job WHERE run_ms <= $1";
+
+const ATTENTION: &str = "SELECT reason FROM attention WHERE resolved_ms IS NULL ORDER BY reason";
+
+const PAYMENTS: &str = "
+    SELECT payment.id,
+           payment.mchid,
+           payment.appid,
+           payment.openid,
+           payment.out_trade_no,
+           payment.amount_fen,
+           payment.state,
+           payment.transaction_id,
+           payment.succeeded_ms,
+           shop_order.id AS order_id,
+           shop_order.state AS order_state,
+           shop_order.amount_fen AS order_fen,
+           shop_order.paid_payment_id
+    FROM payment
+    JOIN shop_order ON shop_order.id = payment.order_id
+    ORDER BY payment.id";
+
+const PROOFS: &str = "
+    SELECT DISTINCT payment.id
+    FROM payment
+    JOIN evidence ON evidence.payment_id = payment.id
+                 AND evidence.mchid = payment.mchid
+                 AND evidence.out_trade_no = payment.out_trade_no
+                 AND evidence.total_fen = payment.amount_fen
+                 AND evidence.transaction_id = payment.transaction_id
+                 AND evidence.wechat_ms = payment.succeeded_ms
+    WHERE evidence.verdict = 'believed'
+      AND evidence.trade_state IN ('SUCCESS', 'REFUND')";
+
+impl World {
+    /// Looks into all books. The server must be running.
+    pub(crate) async fn finish(mut self) {
+        let due = self.rows(DUE, zhanggui::params![ms(self.clock.now())]).await;
+        let due: Vec<_> = due.iter().map(|row| row.text("kind").unwrap()).collect();
+        assert!(due.is_empty(), "jobs are due at the end: {due:?}");
+
+        let marks = self.rows(ATTENTION, &[]).await;
+        let marks: Vec<_> = marks.iter().map(|row| row.text("reason").unwrap()).collect();
+        self.expected_attention.sort_unstable();
+        assert_eq!(marks, self.expected_attention, "what a person has to look at");
+
+        self.compare_with_wechat().await;
+        self.compare_requests();
+        self.stop().await;
+        self.sim.shutdown().await;
+    }
+
+    /// M2 and M4: paid here is paid there, once, with equal fields, and with the evidence that proves it.
+    async fn compare_with_wechat(&self) {
+        let ledger = self.sim.ledger();
+        let proofs = self.rows(PROOFS, &[]).await;
+        let proofs: BTreeSet<_> = proofs.iter().map(|row| row.text("id").unwrap()).collect();
+        let mut paid = BTreeSet::new();
+        let mut known = BTreeSet::new();
+        let mut succeeded_of_order: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let payments = self.rows(PAYMENTS, &[]).await;
+        for row in &payments {
+            let text = |name| row.text(name).unwrap();
+            let number = text("out_trade_no");
+            known.insert(number);
+            assert_eq!(row.int("amount_fen"), row.int("order_fen"), "{number}");
+            let is_kept = row.opt_text("paid_payment_id").unwrap() == Some(text("id"));
+            if text("state") != "succeeded" {
+                assert!(!is_kept, "{number} is kept, but has not succeeded");
+                continue;
+            }
+            let theirs = ledger.payment(number).unwrap_or_else(|| panic!("{number} is paid, but unknown to WeChat"));
+            assert!(theirs.trade_state.is_paid(), "{number} is paid here, but not at WeChat");
+            assert_eq!(row.int("amount_fen").unwrap(), theirs.total_fen.get(), "{number}");
+            assert_eq!(text("mchid"), theirs.mchid.as_str());
+            assert_eq!(text("appid"), theirs.appid.as_str());
+            assert_eq!(text("openid"), theirs.openid.as_str());
+            assert_eq!(Some(text("transaction_id")), theirs.transaction_id.as_ref().map(|id| id.as_str()));
+            assert_eq!(row.int("succeeded_ms").unwrap(), ms(theirs.paid_at.unwrap()), "{number}");
+            assert!(proofs.contains(text("id")), "{number} is paid without evidence");
+            assert_eq!(text("order_state"), "paid", "{number}");
+            paid.insert(number);
+            succeeded_of_order.entry(text("order_id")).or_default().push(is_kept);
+        }
+        for (order, kept) in succeeded_of_order {
+            assert_eq!(kept, [true], "{order}: one payment succeeded, and it is kept");
+        }
+        let theirs: BTreeSet<_> = ledger.paid().map(|payment| payment.out_trade_no.as_str()).collect();
+        assert_eq!(paid, theirs, "what is paid here (left) and at WeChat (right)");
+        let strangers: Vec<_> = ledger.payments.iter().filter(|theirs| !known.contains(&*theirs.out_trade_no)).collect();
+        assert!(strangers.is_empty(), "WeChat has orders that nobody wrote down here: {strangers:?}");
+        assert_eq!(
+            self.number("SELECT COUNT(*) AS n FROM shop_order WHERE state = 'paid'").await,
+            paid.len() as i64,
+            "every paid order has its payment"
+        );
+    }
+
+    /// M6: the same number, the same bytes, always.
+    fn compare_requests(&self) {
+        let mut first: BTreeMap<String, String> = BTreeMap::new();
+        for request in self.calls("/pay/unifiedorder") {
+            let fields = weixin::xml::Fields::parse(request.as_bytes()).unwrap();
+            let number = fields.get("out_trade_no").unwrap().to_owned();
+            let before = first.entry(number).or_insert_with(|| request.clone());
+            assert_eq!(*before, request, "one number, two requests");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! A whole world in one process: WeChat (simulated), the server, its database, and a clock that only the test moves.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+
+use tempfile::TempDir;
+use weixin::{AppId, Fen};
+use weixin_simulator::{Options, Simulator};
+use zhanggui::{
+    api_key::{self, Scope},
+    database::{Database, Realm, Row, Value, migrate},
+    params,
+    product::{self, Product},
+};
+
+use super::{
+    Attacker, DEMO, Letter, ManualClock, Merchant, Node, OTHER, Phone, Shop, entropy_of,
+    letter::Told,
+    node::Recipe,
+    postgres,
+    shop::{Business, wechat_setup},
+};
+
+/// Where the data is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// Everything that exists in a test.
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) sim: Simulator,
+    pub(crate) clock: ManualClock,
+    /// Takes effect at the next [`World::restart`].
+    pub(crate) shop: Shop,
+    pub(crate) recipe: Recipe,
+    pub(crate) port: u16,
+    pub(super) expected_attention: Vec<&'static str>,
+    node: Option<Node>,
+    _directory: TempDir,
+}
+
+/// Runs a test in a world of its own and looks into all books when it ends.
+pub(crate) async fn run(engine: Engine, test: impl AsyncFnOnce(&mut World)) {
+    let seed = seed();
+    println!("seed {seed}; ZHANGGUI_TEST_SEED={seed} replays it");
+    let Some(mut world) = World::start(engine, seed).await else { return };
+    test(&mut world).await;
+    world.finish().await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "a run is replayed by naming its seed in the environment")]
+fn seed() -> u64 {
+    let given = std::env::var("ZHANGGUI_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    given.unwrap_or_else(|| RandomState::new().hash_one(0) >> 16)
+}
+
+impl World {
+    /// `None` where there is no PostgreSQL.
+    pub(crate) async fn start(engine: Engine, seed: u64) -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let database = match engine {
+            Engine::Sqlite => format!("sqlite:{}", directory.path().join("test.db").display()),
+            Engine::Postgres => postgres::url_or_skip()?,
+        };
+        let clock = ManualClock::new();
+        let options = Options { world: wechat_setup(), ..Options::for_tests(seed, clock.clock()) };
+        let sim = Simulator::start(options).await.unwrap();
+        let wechat = sim.base_url();
+        let recipe = Recipe { database, wechat, clock: clock.clock(), entropy: entropy_of(seed) };
+        let shop = Shop::default();
+        migrate(&recipe.config(&shop, 1).database, Realm::Simulated, clock.now()).await.unwrap();
+        let (node, port) = recipe.start_somewhere(&shop).await;
+        let expected_attention = Vec::new();
+        let node = Some(node);
+        let world = Self { engine, sim, clock, shop, recipe, port, expected_attention, node, _directory: directory };
+        for (appid, sku, name, price) in [
+            (DEMO.appid(), "tea", "明前龙井", 12_800),
+            (DEMO.appid(), "cup", "青瓷茶杯", 1),
+            (OTHER.appid(), "tea", "Green tea", 990),
+        ] {
+            world.sell(&appid, sku, name, price).await;
+        }
+        Some(world)
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        self.node.as_ref().expect("the server is running")
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.node().app.database
+    }
+
+    pub(crate) async fn sell(&self, appid: &AppId, sku: &str, name: &str, price_fen: i64) {
+        let product = Product::new(sku, name, Fen::new(price_fen)).unwrap();
+        product::set(self.database(), appid, &product, self.clock.now()).await.unwrap();
+    }
+
+    /// The server ends; what it has written stays.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(node) = self.node.take() {
+            node.stop().await;
+        }
+    }
+
+    /// The server ends and another one starts at the same address, with the configuration of now.
+    pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        self.node = Some(self.recipe.start(&self.shop, self.port).await.unwrap());
+    }
+
+    pub(crate) async fn reconfigure(&mut self, change: impl FnOnce(&mut Shop)) {
+        change(&mut self.shop);
+        self.restart().await;
+    }
+
+    /// Another server on the same database.
+    pub(crate) async fn second_node(&self) -> Node {
+        self.recipe.start_somewhere(&self.shop).await.0
+    }
+
+    /// A customer of the demonstration's app, logged in.
+    pub(crate) async fn phone(&self, name: &str) -> Phone {
+        self.phone_of(&DEMO, name).await
+    }
+
+    pub(crate) async fn phone_of(&self, business: &Business, name: &str) -> Phone {
+        Phone::log_in(self.sim.phone(&business.appid(), name).unwrap(), self.node().http.clone()).await
+    }
+
+    pub(crate) async fn merchant(&self, scopes: &[Scope]) -> Merchant {
+        let (now, entropy) = (self.clock.now(), Arc::clone(&self.recipe.entropy));
+        let key = api_key::create(self.database(), Realm::Simulated, "till", scopes, now, &entropy).await.unwrap();
+        Merchant { key, http: self.node().http.clone() }
+    }
+
+    pub(crate) fn attacker(&self) -> Attacker {
+        Attacker { http: self.node().http.clone() }
+    }
+
+    /// WeChat delivers what is due.
+    pub(crate) async fn deliver(&self) -> usize {
+        self.sim.deliver_due().await
+    }
+
+    pub(crate) async fn run_jobs(&self) -> usize {
+        self.node().run_jobs().await
+    }
+
+    /// WeChat reports, and the server asks and believes.
+    pub(crate) async fn settle(&self) {
+        self.deliver().await;
+        self.run_jobs().await;
+    }
+
+    /// The test ends with this mark in the list of what a person has to look at.
+    pub(crate) fn expect_attention(&mut self, reason: &'static str) {
+        self.expected_attention.push(reason);
+    }
+
+    pub(crate) async fn rows(&self, sql: &'static str, values: &[Value]) -> Vec<Row> {
+        let values = values.to_vec();
+        self.database().read(move |tx| tx.query(sql, &values)).await.unwrap()
+    }
+
+    /// The number that a query with one column `n` gives.
+    pub(crate) async fn number(&self, sql: &'static str) -> i64 {
+        self.rows(sql, &[]).await[0].int("n").unwrap()
+    }
+
+    /// Number and state of each payment of the order, the oldest first.
+    pub(crate) async fn payments(&self, order: &str) -> Vec<(String, String)> {
+        const SQL: &str = "SELECT out_trade_no, state FROM payment WHERE order_id = $1 ORDER BY created_ms, id";
+        let text = |row: &Row, name| row.text(name).unwrap().to_owned();
+        let rows = self.rows(SQL, params![order]).await;
+        rows.iter().map(|row| (text(row, "out_trade_no"), text(row, "state"))).collect()
+    }
+
+    /// The number of the only payment of the order.
+    pub(crate) async fn out_trade_no(&self, order: &str) -> String {
+        let payments = self.payments(order).await;
+        assert_eq!(payments.len(), 1);
+        payments[0].0.clone()
+    }
+
+    pub(crate) async fn order_state(&self, order: &str) -> String {
+        let rows = self.rows("SELECT state FROM shop_order WHERE id = $1", params![order]).await;
+        rows[0].text("state").unwrap().to_owned()
+    }
+
+    /// Everything that a believed message could change. Equal before and after: nothing was believed.
+    pub(crate) async fn state(&self) -> Vec<Vec<Row>> {
+        let mut tables = Vec::new();
+        for sql in [
+            "SELECT id, state, paid_payment_id, paid_ms, refunded_fen FROM shop_order ORDER BY id",
+            "SELECT id, state, prepay_id, transaction_id, attempts FROM payment ORDER BY id",
+            "SELECT id, verdict, copies FROM evidence ORDER BY id",
+            "SELECT id, subject, reason FROM attention ORDER BY id",
+            "SELECT kind, subject, run_ms, fence FROM job ORDER BY kind, subject",
+            "SELECT id, openid FROM customer ORDER BY id",
+        ] {
+            tables.push(self.rows(sql, &[]).await);
+        }
+        tables
+    }
+
+    /// The notification that WeChat would post for the order's only payment: the real one if it is paid.
+    pub(crate) async fn letter(&self, order: &str) -> Letter {
+        let number = self.out_trade_no(order).await;
+        let ledger = self.sim.ledger();
+        let payment = ledger.payment(&number).expect("WeChat knows the payment");
+        let transaction_id = payment.transaction_id.as_ref().map_or("4200000000202601220000000000", |id| id.as_str());
+        let told = Told {
+            out_trade_no: &number,
+            total_fen: payment.total_fen.get(),
+            openid: payment.openid.as_str(),
+            transaction_id,
+            success_time: payment.paid_at.unwrap_or_else(|| self.clock.now()),
+        };
+        Letter::new(&DEMO, self.shop.sign_type, &told)
+    }
+
+    /// The requests that WeChat got at this path, in order.
+    pub(crate) fn calls(&self, path: &str) -> Vec<String> {
+        let wire = self.sim.wire().into_iter();
+        let calls = wire.filter(|exchange| exchange.path.split('?').next() == Some(path));
+        calls.map(|exchange| exchange.request).collect()
+    }
+}
