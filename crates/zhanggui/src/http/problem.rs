@@ -209,3 +209,17 @@ impl From<crate::database::DatabaseError> for Problem {
         Self::caused(Code::Internal, "The failure was noted. Ask the operator with the request_id.", error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_documented_with_its_status() {
+        let documented = include_str!("../../../../docs/errors.md");
+        for code in Code::ALL {
+            let row = format!("| `{}` | {} | {}. |", code.as_str(), code.status().as_u16(), code.title());
+            assert!(documented.contains(&row), "docs/errors.md lacks {row}");
+        }
+    }
+}

@@ -72,7 +72,7 @@ impl World {
             let text = |name| row.text(name).unwrap();
             let number = text("out_trade_no");
             known.insert(number);
-            assert_eq!(row.int("amount_fen"), row.int("order_fen"), "{number}");
+            assert_eq!(row.int("amount_fen").unwrap(), row.int("order_fen").unwrap(), "{number}");
             let is_kept = row.opt_text("paid_payment_id").unwrap() == Some(text("id"));
             if text("state") != "succeeded" {
                 assert!(!is_kept, "{number} is kept, but has not succeeded");
