@@ -78,7 +78,7 @@ fn merchant(text: &str) -> Result<MerchantSetup, RunError> {
     })
 }
 
-/// Runs a simulator until Ctrl-C.
+/// Runs a simulator until Ctrl-C or SIGTERM.
 pub async fn run(args: SimArgs) -> Result<(), RunError> {
     let options = args.options()?;
     let setup = options.world.clone();
@@ -88,9 +88,23 @@ pub async fn run(args: SimArgs) -> Result<(), RunError> {
     } else {
         println!("{}", announcement(&sim, &setup));
     }
-    tokio::signal::ctrl_c().await.map_err(RunError::Signal)?;
+    stopped().await.map_err(RunError::Signal)?;
     sim.shutdown().await;
     Ok(())
+}
+
+/// Waits for Ctrl-C, or on Unix for the polite signal of a service manager.
+async fn stopped() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }
 
 fn announcement_json(sim: &Simulator, setup: &Setup) -> serde_json::Value {
@@ -147,7 +161,7 @@ pub enum RunError {
         form: &'static str,
     },
     /// A part of a pair is malformed.
-    #[error("{argument}: {source}")]
+    #[error("{argument}")]
     Field {
         /// The argument.
         argument: &'static str,

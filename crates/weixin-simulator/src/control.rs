@@ -32,9 +32,10 @@ use serde_json::{Value, json};
 use weixin::{ApiV2Key, AppId, AppSecret, MchId};
 
 use crate::{
-    AppSetup, Choice, Fault, MerchantSetup, Shared,
+    AppSetup, Choice, Fault, MerchantSetup, NOTIFICATION, Shared,
+    fault::Target,
     pay::{self, REQUEST_PAYMENT_OK},
-    server::{Answer, Request},
+    server::{Answer, ENDPOINTS, Request},
 };
 
 /// Where the control API begins.
@@ -108,7 +109,7 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
         }
         ("GET", "faults") => Ok(faults(shared)),
         ("POST", "faults") => {
-            let fault: Fault = body(request)?;
+            let fault = check_fault(body(request)?)?;
             shared.world().faults.add(fault);
             Ok(faults(shared))
         }
@@ -180,6 +181,18 @@ fn clock(shared: &Shared) -> Value {
 
 fn faults(shared: &Shared) -> Value {
     json!({ "faults": shared.world().faults.list() })
+}
+
+/// A fault that can never strike would be a mistake that nobody sees.
+fn check_fault(fault: Fault) -> Result<Fault, Refusal> {
+    let Some(path) = fault.path.as_deref() else { return Ok(fault) };
+    if path != NOTIFICATION && !ENDPOINTS.contains(&path) {
+        return refuse(400, format!("path must be {NOTIFICATION} or one of {}", ENDPOINTS.join(" ")));
+    }
+    if !fault.kind.fits(Target::of(path)) {
+        return refuse(400, format!("{} does not happen at {path}", json!(fault.kind)));
+    }
+    Ok(fault)
 }
 
 fn wire(shared: &Shared, request: &Request) -> Result<Value, Refusal> {

@@ -84,17 +84,39 @@ pub enum FaultKind {
     Delay(u32),
 }
 
-impl FaultKind {
-    /// Whether the kind concerns notifications.
-    fn strikes_notifications(&self) -> bool {
-        use FaultKind::{Delay, Lost, TamperedAmount, Twice, UnknownField, Unsigned, WrongSignature};
-        matches!(self, Unsigned | WrongSignature | Lost | Twice | TamperedAmount | UnknownField | Delay(_))
-    }
+/// What a fault can strike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target<'a> {
+    /// A request to this path.
+    Request(&'a str),
+    /// A notification.
+    Notification,
+}
 
-    /// Whether the kind concerns requests to WeChat.
-    fn strikes_requests(&self) -> bool {
-        use FaultKind::{Delay, Lost, TamperedAmount, Twice, UnknownField};
-        !matches!(self, Lost | Twice | TamperedAmount | UnknownField | Delay(_))
+impl<'a> Target<'a> {
+    /// What a fault's `path` stands for.
+    pub(crate) fn of(path: &'a str) -> Self {
+        if path == NOTIFICATION { Self::Notification } else { Self::Request(path) }
+    }
+}
+
+impl FaultKind {
+    /// Whether the kind makes sense there. One that does not would be used up without being seen.
+    pub(crate) fn fits(&self, target: Target<'_>) -> bool {
+        use FaultKind as Kind;
+        match (self, target) {
+            (Kind::Lost | Kind::Twice | Kind::TamperedAmount | Kind::UnknownField | Kind::Delay(_), target) => {
+                target == Target::Notification
+            }
+            (Kind::Unsigned | Kind::WrongSignature, Target::Notification) => true,
+            (_, Target::Notification) => false,
+            (
+                Kind::Unsigned | Kind::WrongSignature | Kind::ErrCode(_) | Kind::ErrCodeAfter(_) | Kind::Fail(_),
+                Target::Request(path),
+            ) => path.starts_with("/pay/"),
+            (Kind::Errcode(_), Target::Request(path)) => !path.starts_with("/pay/"),
+            (_, Target::Request(_)) => true,
+        }
     }
 }
 
@@ -119,14 +141,15 @@ impl Faults {
 
     /// The fault that strikes this request, if any.
     pub(crate) fn take_request(&mut self, path: &str) -> Option<FaultKind> {
-        self.take(|fault| fault.path.as_deref().is_none_or(|wanted| wanted == path) && fault.kind.strikes_requests())
+        let here = |fault: &Fault| fault.path.as_deref().is_none_or(|wanted| wanted == path);
+        self.take(|fault| here(fault) && fault.kind.fits(Target::Request(path)))
     }
 
-    /// The fault that strikes this notification, if any. Without a path only kinds of notifications do.
+    /// The fault that strikes this notification, if any. Without a path only the kinds that are for notifications do.
     pub(crate) fn take_notification(&mut self) -> Option<FaultKind> {
         self.take(|fault| match fault.path.as_deref() {
-            Some(path) => path == NOTIFICATION && fault.kind.strikes_notifications(),
-            None => !fault.kind.strikes_requests(),
+            Some(path) => path == NOTIFICATION && fault.kind.fits(Target::Notification),
+            None => fault.kind.fits(Target::Notification) && !fault.kind.fits(Target::Request("/pay/unifiedorder")),
         })
     }
 
@@ -153,6 +176,14 @@ mod tests {
         assert_eq!(faults.take_request("/pay/closeorder"), Some(FaultKind::Html));
         assert_eq!(faults.take_request("/pay/closeorder"), Some(FaultKind::Html));
         assert_eq!(faults.take_request("/pay/closeorder"), None);
+    }
+
+    #[test]
+    fn a_fault_waits_for_a_request_that_it_can_strike() {
+        let mut faults = Faults::default();
+        faults.add(Fault::new(FaultKind::Errcode(-1)));
+        assert_eq!(faults.take_request("/pay/orderquery"), None);
+        assert_eq!(faults.take_request("/sns/jscode2session"), Some(FaultKind::Errcode(-1)));
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub const LOGINS_PER_MINUTE_MAX: u32 = 100;
 /// How long a `session_key` stays at least, in seconds. WeChat says that there is such a period, not how long.
 pub const SESSION_KEY_STAYS_S: i64 = 60;
 
+/// How many codes are remembered. An older one is answered like one that never was.
+const CODES_KEPT: usize = 100_000;
+
 /// A person with a phone, as one app knows them.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Customer {
@@ -88,7 +91,14 @@ impl World {
             customer.codes_made
         });
         let code = seed.js_code(customer, made);
-        self.codes.insert(code.to_string(), LoginCode { customer: customer.to_owned(), made_at: now, used: false });
+        let login = LoginCode { customer: customer.to_owned(), made_at: now, used: false };
+        self.codes.insert(code.to_string(), login);
+        self.codes_by_age.push_back(code.to_string());
+        if self.codes_by_age.len() > CODES_KEPT
+            && let Some(oldest) = self.codes_by_age.pop_front()
+        {
+            self.codes.remove(&oldest);
+        }
         code
     }
 

@@ -26,7 +26,9 @@ fn main() -> std::process::ExitCode {
     match runtime.block_on(weixin_simulator::run(arguments.sim)) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+            let causes: String = causes.map(|cause| format!(": {cause}")).collect();
+            eprintln!("error: {error}{causes}");
             std::process::ExitCode::FAILURE
         }
     }

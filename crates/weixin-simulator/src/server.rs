@@ -101,6 +101,17 @@ impl Answer {
     }
 }
 
+/// The endpoints of WeChat that are played.
+pub(crate) const ENDPOINTS: [&str; 7] = [
+    "/pay/unifiedorder",
+    "/pay/orderquery",
+    "/pay/closeorder",
+    "/sns/jscode2session",
+    "/cgi-bin/stable_token",
+    "/cgi-bin/token",
+    "/cgi-bin/getcallbackip",
+];
+
 /// Accepts connections until the simulator is shut down.
 pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
     loop {

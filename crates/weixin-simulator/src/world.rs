@@ -1,6 +1,6 @@
 //! Everything that the played WeChat knows. One value behind one lock; it can be written to a file and read again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -29,6 +29,9 @@ pub(crate) struct World {
     pub(crate) openids: BTreeMap<String, String>,
     /// By `js_code`.
     pub(crate) codes: BTreeMap<String, LoginCode>,
+    /// The codes from old to new; the oldest are forgotten.
+    #[serde(default)]
+    pub(crate) codes_by_age: VecDeque<String>,
     /// By `mchid/out_trade_no`.
     pub(crate) orders: BTreeMap<String, Order>,
     /// By `prepay_id`.
@@ -76,6 +79,7 @@ impl World {
             customers: BTreeMap::new(),
             openids: BTreeMap::new(),
             codes: BTreeMap::new(),
+            codes_by_age: VecDeque::new(),
             orders: BTreeMap::new(),
             prepays: BTreeMap::new(),
             transactions: BTreeMap::new(),

@@ -3,17 +3,13 @@
 //! Lengths and characters: <https://pay.weixin.qq.com/doc/v2/merchant/4011941162> (parameter rules) and
 //! <https://pay.weixin.qq.com/doc/v2/merchant/4011940985> (unified order of a mini program).
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
 use crate::FieldError;
 
 /// Declares a text type whose only way in is a check.
 macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $field:literal, $rule:literal, $check:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
@@ -51,8 +47,8 @@ macro_rules! checked_text {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
@@ -94,6 +90,18 @@ checked_text! {
     /// The merchant's number of one payment: unique for the merchant, for ever. Upper and lower case differ.
     OutTradeNo, "out_trade_no", "must be 6 to 32 letters, digits, _, -, | or *",
     |text| (6..=32).contains(&text.len()) && only(text, b"_-|*")
+}
+
+impl OutTradeNo {
+    /// Reads a number that WeChat tells us. Older rules allowed shorter ones and `@`; what WeChat says is not refused
+    /// for its form, or a genuine notification would be lost.
+    pub(crate) fn received(text: impl Into<String>) -> Result<Self, FieldError> {
+        let text = text.into();
+        if (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(Self(text));
+        }
+        Err(FieldError::new("out_trade_no", "must be 1 to 64 visible characters"))
+    }
 }
 
 checked_text! {

@@ -24,7 +24,7 @@ pub use fen::{AmountError, Fen, OrderAmount};
 pub use id::{
     AppId, JsCode, MchId, NonceStr, NotifyUrl, OpenId, OutRefundNo, OutTradeNo, PrepayId, TransactionId, UnionId,
 };
-pub use secret::{AccessToken, ApiV2Key, AppSecret, SessionKey};
+pub use secret::{AccessToken, ApiV2Key, ApiV3Key, AppSecret, SessionKey};
 pub use text::{Attach, Body};
 pub use verified::Verified;
 

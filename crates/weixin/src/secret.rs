@@ -52,6 +52,14 @@ secret_text! {
 }
 
 secret_text! {
+    /// The merchant's key of API v3: 32 letters and digits, set in the merchant platform. Not the key of API v2.
+    ///
+    /// Source: <https://pay.weixin.qq.com/doc/v3/merchant/4013053267> (APIv3 key).
+    ApiV3Key, "api_v3_key", "must be 32 letters or digits",
+    |text| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+secret_text! {
     /// The AppSecret of a mini program: 32 letters and digits.
     AppSecret, "secret", "must be the AppSecret of 32 letters or digits",
     |text| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())

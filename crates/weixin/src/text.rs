@@ -1,9 +1,5 @@
 //! Texts that a merchant hands to WeChat and that customers or bills show.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
 use crate::{FieldError, id::checked_text};
 
 checked_text! {
@@ -22,6 +18,17 @@ checked_text! {
     /// Data of the merchant that comes back unchanged in notification, query and bill: 1 to 127 bytes.
     Attach, "attach", "must be 1 to 127 bytes of UTF-8 without emoji and control characters",
     |text| (1..=127).contains(&text.len()) && text.chars().all(is_wechat_character)
+}
+
+impl Attach {
+    /// Reads data that WeChat gives back. Somebody else may have sent it under looser rules.
+    pub(crate) fn received(text: impl Into<String>) -> Result<Self, FieldError> {
+        let text = text.into();
+        if (1..=1024).contains(&text.len()) {
+            return Ok(Self(text));
+        }
+        Err(FieldError::new("attach", "must be 1 to 1024 bytes"))
+    }
 }
 
 /// Whether WeChat Pay takes the character: at most three bytes of UTF-8, no control character.

@@ -273,6 +273,16 @@ fn lesson_02_a_field_that_wechat_adds_does_not_break_verification() {
 }
 
 #[test]
+fn a_genuine_notification_of_another_program_of_the_merchant_is_read() {
+    // Older rules allowed short numbers, `@` and 128 bytes of attach.
+    let vector = Vector::named("payment_notify_md5_with_coupons");
+    let mut fields = Fields::parse(&vector.xml()).unwrap();
+    fields.set("out_trade_no", "A@1").set("attach", "x".repeat(128));
+    let signed = v2::signed(fields, &vector.key(), SignType::Md5).to_xml();
+    assert!(notification::read(signed.as_bytes(), &query().mchid, &vector.key(), SignType::Md5).is_ok());
+}
+
+#[test]
 fn lesson_03_only_the_agreed_hash_is_accepted() {
     let vector = Vector::named("payment_notify_hmac");
     assert!(notification::read(&vector.xml(), &query().mchid, &vector.key(), SignType::HmacSha256).is_ok());

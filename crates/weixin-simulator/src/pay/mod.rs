@@ -7,6 +7,7 @@
 
 mod checks;
 mod fields;
+mod mailer;
 mod notify;
 mod order;
 mod phone;
@@ -23,8 +24,8 @@ use weixin::{
     xml::Fields,
 };
 
+pub(crate) use mailer::{Mailer, deliver_due, run_automatically};
 pub use notify::{Attempt, NotificationState};
-pub(crate) use notify::{Mailer, deliver_due, run_automatically};
 pub use order::UNPAID_CLOSED_AFTER_S;
 pub(crate) use phone::REQUEST_PAYMENT_OK;
 pub use phone::{Choice, PhoneError};

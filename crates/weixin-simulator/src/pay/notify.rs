@@ -1,38 +1,20 @@
-//! Notifications of payments: what is sent, when it is repeated, and to whom it is never sent.
+//! Notifications of payments: what is said, when it is due, when it is repeated, and who is never told.
 //!
 //! Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011941607> (payment notification).
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
-use reqwest::{Url, header};
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use weixin::{
     beijing_time,
-    pay::v2::{
-        self, SignType,
-        notification::{REPLY_TIMEOUT_S, RETRY_PAUSES_S, is_accepted},
-    },
+    pay::v2::{self, SignType, notification::RETRY_PAUSES_S},
     xml::Fields,
 };
 
 use super::{Order, OrderState, falsify_signature};
-use crate::{
-    Shared,
-    fault::FaultKind,
-    wire::{Direction, Exchange},
-    world::World,
-};
-
-/// So many bytes of a reply are read; more is no reply that WeChat takes.
-const REPLY_BYTES_MAX: usize = 64 * 1024;
-
-/// How often the delivering task looks at the clock when nobody wakes it, because the base clock may jump.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
+use crate::{fault::FaultKind, world::World};
 
 /// The duty to tell the merchant of a payment.
 #[derive(Serialize, Deserialize)]
@@ -97,17 +79,18 @@ fn is_loopback(url: &str) -> bool {
 }
 
 /// One body on its way.
-struct Letter {
-    order: String,
-    url: String,
-    body: String,
-    at: Timestamp,
-    fault: Option<FaultKind>,
+pub(super) struct Letter {
+    /// The key of the order.
+    pub(super) order: String,
+    pub(super) url: String,
+    pub(super) body: String,
+    pub(super) at: Timestamp,
+    pub(super) fault: Option<FaultKind>,
 }
 
 impl World {
     /// Takes out what is due. It comes back with [`World::attempted`].
-    fn take_due(&mut self, now: Timestamp) -> Vec<Letter> {
+    pub(super) fn take_due(&mut self, now: Timestamp) -> Vec<Letter> {
         let mut letters = Vec::new();
         while let Some((due_at, key)) = self.due.first().cloned().filter(|(due_at, _)| *due_at <= now) {
             self.due.remove(&(due_at, key.clone()));
@@ -152,7 +135,7 @@ impl World {
     }
 
     /// Writes an attempt down. One that was not accepted is repeated after the pause of the schedule.
-    fn attempted(&mut self, key: &str, attempts: Vec<Attempt>) {
+    pub(super) fn attempted(&mut self, key: &str, attempts: Vec<Attempt>) {
         let Some(notification) = self.orders.get_mut(key).and_then(|order| order.notification.as_mut()) else { return };
         let Some(at) = attempts.first().map(|attempt| attempt.at) else { return };
         let accepted = attempts.iter().any(|attempt| attempt.accepted);
@@ -208,145 +191,6 @@ fn write(order: &Order, nonce_str: &str) -> Option<Fields> {
 
 fn after(at: Timestamp, seconds: u32) -> Timestamp {
     at.saturating_add(SignedDuration::from_secs(i64::from(seconds))).unwrap_or(at)
-}
-
-/// Sends every attempt that is due, waits for the replies, and gives the number of attempts.
-pub(crate) async fn deliver_due(shared: &Arc<Shared>) -> usize {
-    let letters = {
-        let mut world = shared.world();
-        let now = shared.time(&world);
-        world.take_due(now)
-    };
-    let count = letters.len();
-    let mut under_way = tokio::task::JoinSet::new();
-    for letter in letters {
-        let shared = Arc::clone(shared);
-        under_way.spawn(async move { shared.mailer.deliver(&shared, letter).await });
-    }
-    under_way.join_all().await;
-    count
-}
-
-/// Sends what is due as soon as it is due, until the simulator is shut down.
-pub(crate) async fn run_automatically(shared: Arc<Shared>) {
-    while !shared.stop.is_cancelled() {
-        let letters = {
-            let mut world = shared.world();
-            let now = shared.time(&world);
-            world.take_due(now)
-        };
-        for letter in letters {
-            let shared = Arc::clone(&shared);
-            // Each on its own: a slow receiver does not hold up the others.
-            shared.tasks.clone().spawn(async move { shared.mailer.deliver(&shared, letter).await });
-        }
-        tokio::select! {
-            () = shared.work.notified() => {}
-            () = tokio::time::sleep(LOOK_AGAIN_AFTER) => {}
-            () = shared.stop.cancelled() => {}
-        }
-    }
-}
-
-/// Posts notifications, to this machine only.
-pub(crate) struct Mailer(reqwest::Client);
-
-impl Mailer {
-    /// No redirects (they are failed deliveries), no proxy, and names lead nowhere but to this machine.
-    pub(crate) fn new() -> Result<Self, reqwest::Error> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap_or_else(|error| unreachable!("the provider has the default protocol versions: {error}"))
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .dns_resolver(Arc::new(OnlyThisMachine))
-            .timeout(Duration::from_secs(REPLY_TIMEOUT_S))
-            .build()?;
-        Ok(Self(client))
-    }
-
-    async fn deliver(&self, shared: &Shared, letter: Letter) {
-        let attempts = match letter.fault {
-            Some(FaultKind::Lost) => {
-                let error = Some("lost on the way, as the simulator was told".to_owned());
-                vec![Attempt { at: letter.at, http_status: None, accepted: false, error }]
-            }
-            Some(FaultKind::Twice) => {
-                let (first, second) = tokio::join!(self.post(shared, &letter), self.post(shared, &letter));
-                vec![first, second]
-            }
-            _ => vec![self.post(shared, &letter).await],
-        };
-        shared.world().attempted(&letter.order, attempts);
-        shared.changed();
-    }
-
-    async fn post(&self, shared: &Shared, letter: &Letter) -> Attempt {
-        let reply = self.exchange(letter).await;
-        let (status, answer, error) = match reply {
-            Ok((status, body)) => (Some(status), body, None),
-            Err(error) => (None, Vec::new(), Some(reason(&error))),
-        };
-        shared.wire.record(Exchange {
-            sequence: 0,
-            at: letter.at,
-            direction: Direction::FromWechat,
-            method: "POST".to_owned(),
-            path: letter.url.clone(),
-            headers: vec![("content-type".to_owned(), "text/xml".to_owned())],
-            request: letter.body.clone(),
-            status,
-            answer: String::from_utf8_lossy(&answer).into_owned(),
-            note: error.clone().or_else(|| letter.fault.as_ref().map(|fault| format!("fault: {fault:?}"))),
-        });
-        let accepted = status.is_some_and(|status| is_accepted(status, &answer));
-        Attempt { at: letter.at, http_status: status, accepted, error }
-    }
-
-    async fn exchange(&self, letter: &Letter) -> Result<(u16, Vec<u8>), reqwest::Error> {
-        let request = self
-            .0
-            .post(&letter.url)
-            .header(header::CONTENT_TYPE, "text/xml")
-            .header(header::USER_AGENT, "Mozilla/4.0")
-            .header(header::ACCEPT, "*/*")
-            .header(header::PRAGMA, "no-cache")
-            .body(letter.body.clone());
-        let mut response = request.send().await?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            body.extend_from_slice(&chunk);
-            if body.len() > REPLY_BYTES_MAX {
-                break;
-            }
-        }
-        Ok((response.status().as_u16(), body))
-    }
-}
-
-/// What went wrong, with its cause.
-fn reason(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("no reply within {REPLY_TIMEOUT_S} s");
-    }
-    let cause = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
-    cause.map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-/// Every name is this machine. Which names are asked for was checked before.
-struct OnlyThisMachine;
-
-impl reqwest::dns::Resolve for OnlyThisMachine {
-    fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
-        let addresses = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
-        let addresses = addresses.map(|address| SocketAddr::new(address, 0));
-        Box::pin(async move { Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs) })
-    }
 }
 
 #[cfg(test)]

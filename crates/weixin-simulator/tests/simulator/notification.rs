@@ -169,10 +169,8 @@ async fn automatic_delivery_needs_nobody() {
     options.delivery = Delivery::Automatic;
     let (stage, merchant) = (Stage::with(options).await, Merchant::bad());
     paid_at(&stage, "ORD000001", &merchant).await;
-    merchant.wait_for(1).await;
-    // The attempt is written down a moment after the reply; the movement waits for that.
-    let mut wire = stage.sim.follow_wire();
-    wire.wait_for(|_| stage.sim.next_due().is_some()).await.unwrap();
+    // The first exchange is the order, the second its notification.
+    stage.sim.follow_wire().wait_for(|sequence| *sequence >= 2).await.unwrap();
     stage.advance_s(15);
     merchant.wait_for(2).await;
 }

@@ -1,9 +1,14 @@
-//! WeChat Pay. [`v2`] is the XML interface; [`Transaction`] and [`TradeState`] are the language that everything
-//! above this crate speaks, whatever version carried the message.
+//! WeChat Pay. [`v2`] is the XML interface, [`v3`] the JSON interface; [`Transaction`], [`TradeState`], [`Refund`] and
+//! [`RefundState`] are the language that everything above this crate speaks, whatever version carried the message.
 
+mod refund;
+mod request_payment;
 mod transaction;
 pub mod v2;
+pub mod v3;
 
+pub use refund::{Refund, RefundState};
+pub use request_payment::RequestPayment;
 pub use transaction::{TradeState, Transaction};
 
 /// The main host of WeChat Pay. Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011986592>.
@@ -11,3 +16,14 @@ pub const HOST: &str = "https://api.mch.weixin.qq.com";
 
 /// The back-up host in another region, with the same paths and data.
 pub const BACKUP_HOST: &str = "https://api2.mch.weixin.qq.com";
+
+/// What WeChat's refusal of an order says about the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nothing is known: send the same message again, later.
+    TryAgain,
+    /// The number is known to WeChat, perhaps paid or closed: ask what became of it.
+    Query,
+    /// The order was refused for good; a new attempt needs a new number.
+    Definitive,
+}

@@ -56,7 +56,10 @@ fn write_problem(response: Response, id: &RequestId) -> Response {
         return problem.respond(id);
     }
     let problem = match response.status() {
-        StatusCode::NOT_FOUND => Problem::new(Code::NotFound, "Look at the list of calls in the documentation."),
+        // 400 comes from an address whose percent-encoding is no text.
+        StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => {
+            Problem::new(Code::NotFound, "Look at the list of calls in the documentation.")
+        }
         StatusCode::METHOD_NOT_ALLOWED => Problem::new(Code::MethodNotAllowed, "Look at the header Allow."),
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Code::BodyTooLarge, "Send at most 1 MiB."),
         StatusCode::REQUEST_TIMEOUT => {

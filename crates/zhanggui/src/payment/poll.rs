@@ -58,7 +58,11 @@ pub async fn refresh(app: &Arc<App>, order_id: &str) -> Result<(), QueryError> {
             let id = payment.id.clone();
             let now = app.database.read(move |tx| store::find(tx, &id)).await?;
             match now {
-                Some(payment) if payment.state.is_live() => query(app, &payment).await.map(drop),
+                Some(payment) if payment.state.is_live() => match query(app, &payment).await {
+                    // An answer, too: nobody can have paid what WeChat does not know.
+                    Ok(_) | Err(QueryError::NotFound) => Ok(()),
+                    Err(error) => Err(error),
+                },
                 _ => Ok(()),
             }
         }

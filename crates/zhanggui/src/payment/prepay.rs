@@ -19,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use weixin::{
     Body, OutTradeNo,
     pay::v2::{
-        Call,
+        Call, SignType,
         request_payment::RequestPayment,
         unified_order::{PREPAY_ID_VALID_S, Refusal, UnifiedOrder},
     },
@@ -71,8 +71,11 @@ pub async fn pay(
     for _ in 0..ROUNDS_MAX {
         let payment = begin(&app, &customer, &order_id, client_ip).await?;
         let merchant = merchant_of(&app, &payment).ok_or(PayError::MerchantUnknown)?;
-        if let Some(prepay_id) = submit(&app, merchant, payment).await? {
-            let sign_type = merchant.sign_type;
+        let unsigned = Fields::parse(payment.frozen_request.as_bytes()).map_err(|_| PayError::FrozenBroken)?;
+        // The hash of the frozen message, which may be older than the merchant's setting: the phone compares them.
+        let sign_type = unsigned.get("sign_type").map_or(Ok(SignType::Md5), SignType::from_wire);
+        let sign_type = sign_type.map_err(|_| PayError::FrozenBroken)?;
+        if let Some(prepay_id) = submit(&app, merchant, payment, &unsigned).await? {
             let nonce_str = app.nonce_str();
             let key = &merchant.api_v2_key;
             return Ok(Json(RequestPayment::new(&customer.appid, &prepay_id, sign_type, app.now(), nonce_str, key)));
@@ -107,7 +110,7 @@ async fn begin(app: &Arc<App>, customer: &Customer, order_id: &str, client_ip: I
                 OrderState::Closing { .. } | OrderState::Closed { .. } => return Err(PayError::OrderClosed),
             }
             if let Some(payment) = store::find_live(tx, &order.id)? {
-                return renew(tx, now, payment);
+                return renew(tx, now, &order, payment);
             }
             let merchant = writing.config.merchant(order.mchid.as_str()).ok_or(PayError::MerchantUnknown)?;
             let payment = freeze(&order, &customer, merchant, &payment_id, now, client_ip, &nonce_str);
@@ -117,11 +120,15 @@ async fn begin(app: &Arc<App>, customer: &Customer, order_id: &str, client_ip: I
         .await
 }
 
-/// A `prepay_id` that is too old is asked for again, with the same number and the same bytes.
-fn renew(tx: &mut Tx, now: Timestamp, payment: Payment) -> Result<Payment, PayError> {
-    let old = matches!(&payment.state, PaymentState::Awaiting { until, .. } if *until <= now + PREPAY_MARGIN);
-    if !old {
+/// A `prepay_id` that is too old is asked for again, with the same number and the same bytes. They say when the order
+/// ends, and shortly before that WeChat does not take them any more: then the old one serves until its own end.
+fn renew(tx: &mut Tx, now: Timestamp, order: &Order, payment: Payment) -> Result<Payment, PayError> {
+    let PaymentState::Awaiting { until, .. } = payment.state else { return Ok(payment) };
+    if until > now + PREPAY_MARGIN {
         return Ok(payment);
+    }
+    if order.expires < now + EXPIRE_MIN {
+        return if until > now { Ok(payment) } else { Err(PayError::OrderExpired) };
     }
     change(tx, now, payment, Event::PrepayExpired).map_err(PayError::Database)
 }
@@ -168,7 +175,12 @@ fn freeze(
 }
 
 /// Sends the frozen request unless somebody has done so. `None`: the payment ended, look at the order again.
-async fn submit(app: &Arc<App>, merchant: &Merchant, payment: Payment) -> Result<Option<weixin::PrepayId>, PayError> {
+async fn submit(
+    app: &Arc<App>,
+    merchant: &Merchant,
+    payment: Payment,
+    unsigned: &Fields,
+) -> Result<Option<weixin::PrepayId>, PayError> {
     // Presses at the same moment wait here and find what the first one brought.
     let _alone = app.alone_with(&payment.id).await;
     let (id, now) = (payment.id.clone(), app.now());
@@ -184,8 +196,7 @@ async fn submit(app: &Arc<App>, merchant: &Merchant, payment: Payment) -> Result
         PaymentState::Awaiting { prepay_id, .. } => return Ok(Some(prepay_id.clone())),
         _ => return Ok(None),
     }
-    let unsigned = Fields::parse(payment.frozen_request.as_bytes()).map_err(|_| PayError::FrozenBroken)?;
-    let answered = app.pay_v2.send_frozen::<UnifiedOrder>(&key_of(merchant), &unsigned).await;
+    let answered = app.pay_v2.send_frozen::<UnifiedOrder>(&key_of(merchant), unsigned).await;
     let event = match answered {
         Ok(answered) => Event::PrepayIssued {
             prepay_id: answered.prepay_id.clone(),

@@ -2,6 +2,15 @@
 //! the specification; each module is a domain.
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+mod api;
 mod flow;
+mod impostor;
+mod login;
+mod mutation;
+mod notify;
+mod order;
+mod prepay;
+mod settle;
+mod start;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,7 @@
 //! The client of the actors: each request on a connection of its own, so that a restart of the server disturbs nobody.
 
+use std::sync::{Arc, Mutex};
+
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
@@ -10,13 +12,14 @@ use weixin::{pay::v2::notification::REPLY_SUCCESS, xml::Fields};
 pub(crate) struct Http {
     base: String,
     client: reqwest::Client,
+    answers: Arc<Mutex<Vec<String>>>,
 }
 
 impl Http {
     pub(crate) fn new(base: String) -> Self {
         // Plain HTTP on loopback: neither certificates nor proxies.
         let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().pool_max_idle_per_host(0);
-        Self { base, client: client.build().unwrap() }
+        Self { base, client: client.build().unwrap(), answers: Arc::default() }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -24,13 +27,23 @@ impl Http {
     }
 
     pub(crate) async fn get(&self, path: &str, token: Option<&str>) -> Reply {
-        let request = self.request(Method::GET, path);
-        Reply::of(token.iter().fold(request, |request, token| request.bearer_auth(token))).await
+        self.send(self.request(Method::GET, path), token).await
     }
 
     pub(crate) async fn post(&self, path: &str, token: Option<&str>, body: &Value) -> Reply {
-        let request = self.request(Method::POST, path).json(body);
-        Reply::of(token.iter().fold(request, |request, token| request.bearer_auth(token))).await
+        self.send(self.request(Method::POST, path).json(body), token).await
+    }
+
+    async fn send(&self, request: RequestBuilder, token: Option<&str>) -> Reply {
+        let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
+        let reply = Reply::of(request).await;
+        self.answers.lock().unwrap().push(format!("{:?} {}", reply.headers, reply.text()));
+        reply
+    }
+
+    /// Every answer that [`Http::get`] and [`Http::post`] got, head and body.
+    pub(crate) fn answers(&self) -> Vec<String> {
+        self.answers.lock().unwrap().clone()
     }
 }
 

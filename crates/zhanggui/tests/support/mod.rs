@@ -14,9 +14,9 @@ mod world;
 pub(crate) use actors::{Attacker, Merchant, Phone};
 pub(crate) use clock::{ManualClock, entropy_of};
 pub(crate) use http::{Http, Reply};
-pub(crate) use letter::Letter;
+pub(crate) use letter::{Letter, Told};
 pub(crate) use node::Node;
-pub(crate) use shop::{DEMO, OTHER, Shop};
+pub(crate) use shop::{DEMO, MASTER_KEY, OTHER, Shop};
 pub(crate) use world::{Engine, World, run};
 
 /// Makes `sqlite::name` and `postgres::name` out of each `async fn name(world: &mut World)`. A function that is not

@@ -1,6 +1,7 @@
 //! A whole world in one process: WeChat (simulated), the server, its database, and a clock that only the test moves.
 
 use std::{
+    collections::BTreeSet,
     hash::{BuildHasher, RandomState},
     sync::Arc,
 };
@@ -33,6 +34,7 @@ pub(crate) enum Engine {
 /// Everything that exists in a test.
 pub(crate) struct World {
     pub(crate) engine: Engine,
+    pub(crate) seed: u64,
     pub(crate) sim: Simulator,
     pub(crate) clock: ManualClock,
     /// Takes effect at the next [`World::restart`].
@@ -40,6 +42,7 @@ pub(crate) struct World {
     pub(crate) recipe: Recipe,
     pub(crate) port: u16,
     pub(super) expected_attention: Vec<&'static str>,
+    pub(super) expected_unsettled: BTreeSet<String>,
     node: Option<Node>,
     _directory: TempDir,
 }
@@ -75,9 +78,19 @@ impl World {
         let shop = Shop::default();
         migrate(&recipe.config(&shop, 1).database, Realm::Simulated, clock.now()).await.unwrap();
         let (node, port) = recipe.start_somewhere(&shop).await;
-        let expected_attention = Vec::new();
-        let node = Some(node);
-        let world = Self { engine, sim, clock, shop, recipe, port, expected_attention, node, _directory: directory };
+        let world = Self {
+            engine,
+            seed,
+            sim,
+            clock,
+            shop,
+            recipe,
+            port,
+            expected_attention: Vec::new(),
+            expected_unsettled: BTreeSet::new(),
+            node: Some(node),
+            _directory: directory,
+        };
         for (appid, sku, name, price) in [
             (DEMO.appid(), "tea", "明前龙井", 12_800),
             (DEMO.appid(), "cup", "青瓷茶杯", 1),
@@ -161,6 +174,11 @@ impl World {
     /// The test ends with this mark in the list of what a person has to look at.
     pub(crate) fn expect_attention(&mut self, reason: &'static str) {
         self.expected_attention.push(reason);
+    }
+
+    /// The test ends with this payment paid at WeChat, but not here.
+    pub(crate) fn expect_unsettled(&mut self, out_trade_no: String) {
+        self.expected_unsettled.insert(out_trade_no);
     }
 
     pub(crate) async fn rows(&self, sql: &'static str, values: &[Value]) -> Vec<Row> {

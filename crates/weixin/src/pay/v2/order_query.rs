@@ -108,7 +108,7 @@ pub(super) fn read_transaction(fields: &Fields, trade_state: TradeState) -> Resu
     Ok(Transaction {
         appid: required(fields, "appid", AppId::parse)?,
         mchid: required(fields, "mch_id", MchId::parse)?,
-        out_trade_no: required(fields, "out_trade_no", OutTradeNo::parse)?,
+        out_trade_no: required(fields, "out_trade_no", OutTradeNo::received)?,
         trade_state,
         transaction_id: optional(fields, "transaction_id", TransactionId::parse)?,
         openid: optional(fields, "openid", OpenId::parse)?,
@@ -116,7 +116,7 @@ pub(super) fn read_transaction(fields: &Fields, trade_state: TradeState) -> Resu
         payer_total: optional(fields, "cash_fee", fen("cash_fee"))?,
         currency: fields.get("fee_type").map(str::to_owned),
         bank_type: fields.get("bank_type").map(str::to_owned),
-        attach: optional(fields, "attach", Attach::parse)?,
+        attach: optional(fields, "attach", Attach::received)?,
         success_time: optional(fields, "time_end", |text| beijing_time::from_compact("time_end", text))?,
     })
 }

@@ -3,26 +3,11 @@
 //! Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011939566>.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::{SignType, SignatureError, sign};
 use crate::{ApiV2Key, AppId, NonceStr, PrepayId, secret::constant_time_equal, xml::Fields};
 
-/// Exactly the object that `wx.requestPayment` takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RequestPayment {
-    /// Seconds since 1970 as a text; some clients fail on a number.
-    pub time_stamp: String,
-    /// Random, at most 32 characters.
-    pub nonce_str: NonceStr,
-    /// `prepay_id=` and the number.
-    pub package: String,
-    /// Must equal the `sign_type` of the unified order.
-    pub sign_type: String,
-    /// The signature over the other four and the `appId`.
-    pub pay_sign: String,
-}
+pub use crate::pay::RequestPayment;
 
 impl RequestPayment {
     /// Signs the parameters.
@@ -56,11 +41,6 @@ impl RequestPayment {
         } else {
             Err(SignatureError::Mismatch)
         }
-    }
-
-    /// The `prepay_id`, if `package` holds one.
-    pub fn prepay_id(&self) -> Option<PrepayId> {
-        PrepayId::parse(self.package.strip_prefix("prepay_id=")?).ok()
     }
 
     fn signed_fields(&self, appid: &AppId) -> Fields {

@@ -121,16 +121,7 @@ impl Answer for UnifiedOrderAnswer {
     }
 }
 
-/// What a refusal of the unified order says about the order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Nothing is known: send the same message again, later.
-    TryAgain,
-    /// The number is known to WeChat, perhaps paid or closed: ask what became of it.
-    Query,
-    /// The order was refused for good; a new attempt needs a new number.
-    Definitive,
-}
+pub use crate::pay::Refusal;
 
 impl Refusal {
     /// Sorts a signed refusal. Codes that we do not know prove nothing.

@@ -1,0 +1,176 @@
+//! Sending: posts what is due, to this machine only, and writes down what came back.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use reqwest::header;
+use tokio::sync::Semaphore;
+use weixin::pay::v2::notification::{REPLY_TIMEOUT_S, is_accepted};
+
+use super::notify::{Attempt, Letter};
+use crate::{
+    Shared,
+    fault::FaultKind,
+    wire::{Direction, Exchange},
+};
+
+/// So many bytes of a reply are read; more is no reply that WeChat takes.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
+
+/// So many notifications are on their way at once.
+const POSTS_AT_ONCE_MAX: usize = 64;
+
+/// The headers of real notifications. None of them proves anything.
+const HEADERS: [(header::HeaderName, &str); 4] = [
+    (header::CONTENT_TYPE, "text/xml"),
+    (header::USER_AGENT, "Mozilla/4.0"),
+    (header::ACCEPT, "*/*"),
+    (header::PRAGMA, "no-cache"),
+];
+
+/// How often the delivering task looks at the clock when nobody wakes it, because the base clock may jump.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+/// Sends every attempt that is due, waits for the replies, and gives the number of attempts.
+pub(crate) async fn deliver_due(shared: &Arc<Shared>) -> usize {
+    let letters = {
+        let mut world = shared.world();
+        let now = shared.time(&world);
+        world.take_due(now)
+    };
+    let count = letters.len();
+    let mut under_way = tokio::task::JoinSet::new();
+    for letter in letters {
+        let shared = Arc::clone(shared);
+        under_way.spawn(async move { shared.mailer.deliver(&shared, letter).await });
+    }
+    under_way.join_all().await;
+    count
+}
+
+/// Sends what is due as soon as it is due, until the simulator is shut down.
+pub(crate) async fn run_automatically(shared: Arc<Shared>) {
+    while !shared.stop.is_cancelled() {
+        let letters = {
+            let mut world = shared.world();
+            let now = shared.time(&world);
+            world.take_due(now)
+        };
+        for letter in letters {
+            let shared = Arc::clone(&shared);
+            // Each on its own: a slow receiver does not hold up the others.
+            shared.tasks.clone().spawn(async move { shared.mailer.deliver(&shared, letter).await });
+        }
+        tokio::select! {
+            () = shared.work.notified() => {}
+            () = tokio::time::sleep(LOOK_AGAIN_AFTER) => {}
+            () = shared.stop.cancelled() => {}
+        }
+    }
+}
+
+/// Posts notifications, to this machine only.
+pub(crate) struct Mailer {
+    client: reqwest::Client,
+    at_once: Semaphore,
+}
+
+impl Mailer {
+    /// No redirects (they are failed deliveries), no proxy, and names lead nowhere but to this machine.
+    pub(crate) fn new() -> Result<Self, reqwest::Error> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap_or_else(|error| unreachable!("the provider has the default protocol versions: {error}"))
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .dns_resolver(Arc::new(OnlyThisMachine))
+            .timeout(Duration::from_secs(REPLY_TIMEOUT_S))
+            .build()?;
+        Ok(Self { client, at_once: Semaphore::new(POSTS_AT_ONCE_MAX) })
+    }
+
+    async fn deliver(&self, shared: &Shared, letter: Letter) {
+        let (attempts, exchanges): (Vec<_>, Vec<_>) = match letter.fault {
+            Some(FaultKind::Lost) => {
+                let error = Some("lost on the way, as the simulator was told".to_owned());
+                (vec![Attempt { at: letter.at, http_status: None, accepted: false, error }], Vec::new())
+            }
+            Some(FaultKind::Twice) => {
+                let (first, second) = tokio::join!(self.post(&letter), self.post(&letter));
+                [first, second].into_iter().unzip()
+            }
+            _ => [self.post(&letter).await].into_iter().unzip(),
+        };
+        shared.world().attempted(&letter.order, attempts);
+        shared.changed();
+        // Last, so that whoever follows the log finds the attempt in the ledger.
+        for exchange in exchanges {
+            shared.wire.record(exchange);
+        }
+    }
+
+    async fn post(&self, letter: &Letter) -> (Attempt, Exchange) {
+        let (status, answer, error) = match self.exchange(letter).await {
+            Ok((status, body)) => (Some(status), body, None),
+            Err(error) => (None, Vec::new(), Some(reason(&error))),
+        };
+        let accepted = status.is_some_and(|status| is_accepted(status, &answer));
+        let exchange = Exchange {
+            sequence: 0,
+            at: letter.at,
+            direction: Direction::FromWechat,
+            method: "POST".to_owned(),
+            path: letter.url.clone(),
+            headers: HEADERS.map(|(name, value)| (name.as_str().to_owned(), value.to_owned())).to_vec(),
+            request: letter.body.clone(),
+            status,
+            answer: String::from_utf8_lossy(&answer).into_owned(),
+            note: error.clone().or_else(|| letter.fault.as_ref().map(|fault| format!("fault: {fault:?}"))),
+        };
+        (Attempt { at: letter.at, http_status: status, accepted, error }, exchange)
+    }
+
+    async fn exchange(&self, letter: &Letter) -> Result<(u16, Vec<u8>), reqwest::Error> {
+        // Only a closed semaphore gives an error, and this one is never closed.
+        let _permit = self.at_once.acquire().await.ok();
+        let request = self.client.post(&letter.url).body(letter.body.clone());
+        let request = HEADERS.iter().fold(request, |request, (name, value)| request.header(name, *value));
+        let mut response = request.send().await?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            body.extend_from_slice(&chunk);
+            if body.len() > REPLY_BYTES_MAX {
+                break;
+            }
+        }
+        Ok((response.status().as_u16(), body))
+    }
+}
+
+/// What went wrong, with its cause.
+fn reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no reply within {REPLY_TIMEOUT_S} s");
+    }
+    let cause = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
+    cause.map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Every name is this machine. Which names are asked for was checked before.
+struct OnlyThisMachine;
+
+impl reqwest::dns::Resolve for OnlyThisMachine {
+    fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let addresses = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+        let addresses = addresses.map(|address| SocketAddr::new(address, 0));
+        Box::pin(async move { Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs) })
+    }
+}

@@ -1,0 +1,268 @@
+//! From the hint to the certainty: confirming, healing what was lost, crashes, several servers.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use weixin::pay::v2::{Call as _, order_query::OrderQuery, unified_order::UnifiedOrder};
+use weixin_simulator::{Choice, Fault, FaultKind, NOTIFICATION};
+use zhanggui::job::Runner;
+
+use crate::support::{DEMO, Engine, Phone, World, on_both_databases};
+
+on_both_databases!(
+    a_notification_alone_marks_nothing_paid_before_the_query,
+    a_notification_is_enough_where_the_operator_says_so,
+    a_hint_that_is_never_confirmed_is_given_to_a_person,
+    money_for_a_payment_that_wechat_had_refused_is_given_to_a_person,
+    refresh_heals_a_lost_notification,
+    refresh_when_wechat_is_down_says_so_and_changes_nothing,
+    refresh_of_a_payment_that_wechat_does_not_know_changes_nothing,
+    a_crowd_that_refreshes_asks_wechat_once_when_it_is_paid,
+    a_notification_that_cannot_be_written_down_is_not_taken_and_heals_on_repeat,
+    a_crash_between_answer_and_confirmation_is_healed_after_the_start,
+    lesson_17_wechat_gets_exactly_the_reply_that_it_understands,
+    lesson_18_nothing_slow_happens_before_the_answer,
+    a_query_that_fails_is_repeated_by_its_job,
+    fifty_notifications_at_two_servers_are_one_payment,
+    paying_after_the_expiry_here_is_still_paid,
+);
+
+/// An order that the customer has paid at WeChat.
+async fn paid_at_wechat(world: &World) -> (Phone, String) {
+    let phone = world.phone("li").await;
+    let order = phone.order("tea").await;
+    phone.pay(&order).await;
+    (phone, order)
+}
+
+async fn a_notification_alone_marks_nothing_paid_before_the_query(world: &mut World) {
+    let (phone, order) = paid_at_wechat(world).await;
+    assert_eq!(world.deliver().await, 1);
+    assert_eq!(world.calls(OrderQuery::PATH).len(), 0);
+    assert_eq!(phone.see(&order).await["state"], "open");
+    assert_eq!(world.number("SELECT COUNT(*) AS n FROM evidence WHERE verdict = 'believed'").await, 0);
+    assert_eq!(world.run_jobs().await, 1);
+    assert_eq!(world.calls(OrderQuery::PATH).len(), 1);
+    assert_eq!(phone.see(&order).await["state"], "paid");
+}
+
+async fn a_notification_is_enough_where_the_operator_says_so(world: &mut World) {
+    world.reconfigure(|shop| shop.confirm_v2 = false).await;
+    let (phone, order) = paid_at_wechat(world).await;
+    world.deliver().await;
+    assert_eq!(phone.see(&order).await["state"], "paid");
+    assert_eq!(world.calls(OrderQuery::PATH).len(), 0);
+}
+
+/// Somebody has the key of the merchant, and the customer has not paid.
+async fn a_hint_that_is_never_confirmed_is_given_to_a_person(world: &mut World) {
+    let phone = world.phone("li").await;
+    let order = phone.order("tea").await;
+    phone.parameters(&order).await;
+    let letter = world.letter(&order).await;
+    world.attacker().notify(DEMO.mchid, letter.xml()).await.accepted();
+    let mut runs = 0;
+    while world.number("SELECT COUNT(*) AS n FROM job").await > 0 {
+        runs += world.run_jobs().await;
+        assert_eq!(world.order_state(&order).await, "open");
+        world.clock.advance_s(1800);
+    }
+    assert_eq!(runs, 24);
+    world.expect_attention("unconfirmed");
+}
+
+async fn money_for_a_payment_that_wechat_had_refused_is_given_to_a_person(world: &mut World) {
+    let phone = world.phone("li").await;
+    let order = phone.order("tea").await;
+    world.sim.inject(Fault::on(UnifiedOrder::PATH, FaultKind::ErrCodeAfter("PARAM_ERROR".to_owned())));
+    phone.press(&order).await.problem(502, "wechat_refused");
+    let number = world.out_trade_no(&order).await;
+    let app = &world.node().app;
+    let prepay_id = world.sim.ledger().payment(&number).unwrap().prepay_ids[0].parse().unwrap();
+    let parameters = weixin::pay::v2::request_payment::RequestPayment::new(
+        &DEMO.appid(),
+        &prepay_id,
+        world.shop.sign_type,
+        world.clock.now(),
+        app.nonce_str(),
+        &DEMO.key(),
+    );
+    phone.wechat.request_payment(&parameters, Choice::Pay).unwrap();
+    world.settle().await;
+    assert_eq!(phone.see(&order).await["state"], "open");
+    world.expect_attention("success_after_rejection");
+    world.expect_unsettled(number);
+}
+
+async fn refresh_heals_a_lost_notification(world: &mut World) {
+    let (phone, order) = paid_at_wechat(world).await;
+    world.sim.inject(Fault::on(NOTIFICATION, FaultKind::Lost));
+    world.deliver().await;
+    assert_eq!(world.run_jobs().await, 0);
+    assert_eq!(phone.see(&order).await["state"], "open");
+    let seen = phone.refresh(&order).await;
+    assert_eq!((&seen["state"], &seen["refreshed"]), (&json!("paid"), &json!(true)));
+    // Nobody asks again for what is known.
+    assert_eq!(phone.refresh(&order).await["refreshed"], true);
+    assert_eq!(world.calls(OrderQuery::PATH).len(), 1);
+}
+
+async fn refresh_when_wechat_is_down_says_so_and_changes_nothing(world: &mut World) {
+    let (phone, order) = paid_at_wechat(world).await;
+    for fault in [
+        FaultKind::Status(503),
+        FaultKind::Html,
+        FaultKind::Empty,
+        FaultKind::NoAnswerBefore,
+        FaultKind::NoAnswerAfter,
+        FaultKind::HalfAnswer,
+        FaultKind::Unsigned,
+        FaultKind::WrongSignature,
+        FaultKind::ErrCode("SYSTEMERROR".to_owned()),
+        FaultKind::Fail("签名错误".to_owned()),
+    ] {
+        let before = world.state().await;
+        world.sim.inject(Fault::on(OrderQuery::PATH, fault.clone()));
+        let seen = phone.refresh(&order).await;
+        assert_eq!((&seen["state"], &seen["refreshed"]), (&json!("open"), &json!(false)), "{fault:?}");
+        assert!(world.state().await == before, "{fault:?}");
+    }
+    assert_eq!(phone.refresh(&order).await["state"], "paid");
+}
+
+async fn refresh_of_a_payment_that_wechat_does_not_know_changes_nothing(world: &mut World) {
+    let phone = world.phone("li").await;
+    let order = phone.order("tea").await;
+    world.sim.inject(Fault::on(UnifiedOrder::PATH, FaultKind::NoAnswerBefore));
+    phone.press(&order).await.problem(503, "wechat_unavailable");
+    let before = world.state().await;
+    let seen = phone.refresh(&order).await;
+    assert_eq!((&seen["state"], &seen["refreshed"]), (&json!("open"), &json!(true)));
+    assert!(world.state().await == before, "absence is not failure");
+    phone.pay(&order).await;
+    world.settle().await;
+    assert_eq!(phone.see(&order).await["state"], "paid");
+}
+
+async fn a_crowd_that_refreshes_asks_wechat_once_when_it_is_paid(world: &mut World) {
+    let (phone, order) = paid_at_wechat(world).await;
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (phone, order) = (phone.clone(), order.clone());
+        crowd.spawn(async move { phone.refresh(&order).await });
+    }
+    assert!(crowd.join_all().await.iter().all(|seen| seen["state"] == "paid" && seen["refreshed"] == true));
+    assert_eq!(world.calls(OrderQuery::PATH).len(), 1);
+}
+
+async fn a_notification_that_cannot_be_written_down_is_not_taken_and_heals_on_repeat(world: &mut World) {
+    let (phone, order) = paid_at_wechat(world).await;
+    world.database().clone().close().await;
+    world.deliver().await;
+    let attempt = world.sim.ledger().paid().next().unwrap().attempts[0].clone();
+    assert_eq!((attempt.http_status, attempt.accepted), (Some(503), false));
+    world.restart().await;
+    assert_eq!(phone.see(&order).await["state"], "open");
+    world.clock.advance_s(15);
+    world.settle().await;
+    assert_eq!(phone.see(&order).await["state"], "paid");
+    // And while nobody listens at all.
+    let (phone, order) = paid_at_wechat(world).await;
+    world.stop().await;
+    world.deliver().await;
+    world.restart().await;
+    world.clock.advance_s(15);
+    world.settle().await;
+    assert_eq!(phone.see(&order).await["state"], "paid");
+}
+
+async fn a_crash_between_answer_and_confirmation_is_healed_after_the_start(world: &mut World) {
+    let (phone, order) = paid_at_wechat(world).await;
+    world.deliver().await;
+    assert_eq!(world.sim.next_due(), None, "WeChat will not come again");
+    world.restart().await;
+    assert_eq!(phone.see(&order).await["state"], "open");
+    assert_eq!(world.run_jobs().await, 1);
+    assert_eq!(phone.see(&order).await["state"], "paid");
+}
+
+async fn lesson_17_wechat_gets_exactly_the_reply_that_it_understands(world: &mut World) {
+    let (_, order) = paid_at_wechat(world).await;
+    let letter = world.letter(&order).await;
+    let reply = world.attacker().notify(DEMO.mchid, letter.xml()).await;
+    reply.accepted();
+    assert_eq!(reply.header("content-length"), reply.body.len().to_string());
+    world.settle().await;
+    let attempts = world.sim.ledger().paid().next().unwrap().attempts.clone();
+    assert!(attempts.len() == 1 && attempts[0].accepted);
+}
+
+async fn lesson_18_nothing_slow_happens_before_the_answer(world: &mut World) {
+    const HANG: Duration = Duration::from_secs(2);
+    let (phone, order) = paid_at_wechat(world).await;
+    // With the jobs running as in the real server, and a WeChat that takes its time.
+    let runner = Runner::start(std::sync::Arc::clone(&world.node().app));
+    world.sim.inject(Fault::on(OrderQuery::PATH, FaultKind::Hang(HANG.as_millis() as u64)));
+    let started = Instant::now();
+    world.deliver().await;
+    assert!(started.elapsed() < HANG);
+    assert_eq!(world.sim.next_due(), None);
+    let mut wire = world.sim.follow_wire();
+    while world.calls(OrderQuery::PATH).is_empty() {
+        wire.changed().await.unwrap();
+    }
+    runner.stop().await;
+    assert_eq!(phone.see(&order).await["state"], "paid");
+}
+
+async fn a_query_that_fails_is_repeated_by_its_job(world: &mut World) {
+    let (phone, order) = paid_at_wechat(world).await;
+    world.sim.inject(Fault::on(OrderQuery::PATH, FaultKind::Status(502)).times(3));
+    world.deliver().await;
+    for pause_s in [1, 3, 10] {
+        assert_eq!(world.run_jobs().await, 1);
+        assert_eq!(world.run_jobs().await, 0, "not before the pause is over");
+        assert_eq!(phone.see(&order).await["state"], "open");
+        world.clock.advance_s(pause_s);
+    }
+    assert_eq!(world.run_jobs().await, 1);
+    assert_eq!(phone.see(&order).await["state"], "paid");
+}
+
+async fn fifty_notifications_at_two_servers_are_one_payment(world: &mut World) {
+    if world.engine == Engine::Sqlite {
+        // One file, one server.
+        return;
+    }
+    let (phone, order) = paid_at_wechat(world).await;
+    let second = world.second_node().await;
+    let letter = world.letter(&order).await.xml();
+    let mut copies = tokio::task::JoinSet::new();
+    for n in 0..50 {
+        let http = if n % 2 == 0 { &world.node().http } else { &second.http };
+        let (attacker, letter) = (crate::support::Attacker { http: http.clone() }, letter.clone());
+        copies.spawn(async move { attacker.notify(DEMO.mchid, letter).await });
+    }
+    for reply in copies.join_all().await {
+        reply.accepted();
+    }
+    let (here, there) = tokio::join!(world.run_jobs(), second.run_jobs());
+    assert_eq!(here + there, 1, "one of the two has asked");
+    assert_eq!(phone.see(&order).await["state"], "paid");
+    assert_eq!(world.number("SELECT copies AS n FROM evidence WHERE source = 'notification'").await, 50);
+    assert_eq!(world.number("SELECT COUNT(*) AS n FROM evidence WHERE source = 'query'").await, 1);
+    second.stop().await;
+    world.deliver().await;
+}
+
+/// The sheet was open when the order expired here; WeChat lets the customer finish.
+async fn paying_after_the_expiry_here_is_still_paid(world: &mut World) {
+    world.reconfigure(|shop| shop.expires_in_min = 5).await;
+    let phone = world.phone("li").await;
+    let order = phone.order("tea").await;
+    let parameters = phone.parameters(&order).await;
+    world.clock.advance_s(5 * 60 + 1);
+    phone.wechat.request_payment(&parameters, Choice::Pay).unwrap();
+    world.settle().await;
+    assert_eq!(phone.see(&order).await["state"], "paid");
+}
