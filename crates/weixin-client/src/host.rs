@@ -87,6 +87,15 @@ impl Base {
         url
     }
 
+    /// Path and query as they will go over the wire, without what stands in front of WeChat's paths. The URL library
+    /// escapes what it must, so what is signed is read from it.
+    pub(crate) fn as_sent(&self, path: &str, query: Option<&str>) -> String {
+        let url = self.join(path, query);
+        let front = self.url.path().trim_end_matches('/').len();
+        let path = &url.path()[front..];
+        url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+    }
+
     /// The host with its port, for logs and errors.
     pub(crate) fn name(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();

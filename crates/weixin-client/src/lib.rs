@@ -7,6 +7,7 @@
 //! * [`Transport`]: the connections. Time-outs, size limits, certificates; nothing of WeChat's language.
 //! * [`Hosts`]: where WeChat is, or the simulator, and where to ask if there is no answer.
 //! * [`PayV2Client`]: WeChat Pay, API v2.
+//! * [`PayV3Client`] and [`TrustStore`]: WeChat Pay, API v3.
 //! * [`MiniProgramClient`] and [`AccessTokenKeeper`]: `api.weixin.qq.com`.
 //!
 //! What may be asked twice, and when, is decided in one place: `Repeat` in `transport.rs`.
@@ -15,7 +16,9 @@ mod access_token;
 mod host;
 mod mini_program;
 mod pay_v2;
+mod pay_v3;
 mod transport;
+mod trust;
 
 use std::sync::Arc;
 
@@ -25,7 +28,9 @@ pub use access_token::{
 pub use host::{HostError, Hosts};
 pub use mini_program::{ApiError, MiniProgramClient};
 pub use pay_v2::{Answered, CallError, Evidence, MerchantKeyV2, NotAuthentic, PayV2Client};
+pub use pay_v3::{CallErrorV3, MerchantV3, PayV3Client};
 pub use transport::{NoAnswer, NoAnswerKind, Transport, TransportError, TransportOptions, Unreadable};
+pub use trust::{Refreshed, TrustStore};
 
 /// The time. The caller brings it, so that tests can move it.
 pub type Clock = Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>;

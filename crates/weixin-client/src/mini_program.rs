@@ -6,6 +6,10 @@
 //! Source: <https://developers.weixin.qq.com/miniprogram/dev/server/API/>.
 
 use bytes::Bytes;
+use reqwest::{
+    Method,
+    header::{CONTENT_TYPE, HeaderValue},
+};
 use weixin::{
     AccessToken, AppId, AppSecret, JsCode,
     mini_program::{self, AnswerError, ErrCode, callback_ip, code2session, stable_token},
@@ -13,7 +17,7 @@ use weixin::{
 
 use crate::{
     host::Hosts,
-    transport::{Failure, Message, NoAnswer, Repeat, Transport, Unreadable},
+    transport::{Failure, Message, NoAnswer, Repeat, Statuses, Transport, Unreadable},
 };
 
 /// Calls the mini program interfaces.
@@ -50,10 +54,12 @@ impl MiniProgramClient {
     pub async fn stable_token(&self, appid: &AppId, secret: &AppSecret) -> Result<stable_token::Response, ApiError> {
         let request = stable_token::Request { appid: appid.clone(), secret: secret.clone(), force_refresh: false };
         let message = Message {
-            path: stable_token::PATH,
+            method: Method::POST,
+            path: stable_token::PATH.into(),
             query: None,
-            content_type: "application/json",
+            headers: vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
             body: Some(Bytes::from(request.to_json())),
+            statuses: Statuses::OnlyOk,
         };
         let body = self.ask(&message, Repeat::Harmless).await?;
         mini_program::read_answer(&body).map_err(|error| ApiError::from_answer(error, &[secret.expose()]))
@@ -76,7 +82,14 @@ impl MiniProgramClient {
 }
 
 fn get(path: &'static str, query: String) -> Message {
-    Message { path, query: Some(query), content_type: "", body: None }
+    Message {
+        method: Method::GET,
+        path: path.into(),
+        query: Some(query),
+        headers: Vec::new(),
+        body: None,
+        statuses: Statuses::OnlyOk,
+    }
 }
 
 /// Why a call has no success to show.

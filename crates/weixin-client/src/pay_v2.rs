@@ -9,6 +9,10 @@
 use std::{fmt, ops::Deref};
 
 use bytes::Bytes;
+use reqwest::{
+    Method,
+    header::{CONTENT_TYPE, HeaderValue},
+};
 use weixin::{
     ApiV2Key, FieldError, MchId, NonceStr, Verified,
     pay::v2::{AnswerError, Call, ErrCode, Rejection, SignType, SignatureError, read_answer, signed},
@@ -17,7 +21,7 @@ use weixin::{
 
 use crate::{
     host::Hosts,
-    transport::{Failure, Message, NoAnswer, Repeat, Transport, Unreadable},
+    transport::{Failure, Message, NoAnswer, Repeat, Statuses, Transport, Unreadable},
 };
 
 /// Calls WeChat Pay.
@@ -59,11 +63,18 @@ impl PayV2Client {
         }
         let sign_type = frozen_sign_type(unsigned).map_err(CallError::NotSendable)?;
         let request_body = Bytes::from(signed(unsigned.clone(), &merchant.key, sign_type).to_xml());
-        let message =
-            Message { path: C::PATH, query: None, content_type: "text/xml", body: Some(request_body.clone()) };
+        let message = Message {
+            method: Method::POST,
+            path: C::PATH.into(),
+            query: None,
+            headers: vec![(CONTENT_TYPE, HeaderValue::from_static("text/xml"))],
+            body: Some(request_body.clone()),
+            statuses: Statuses::OnlyOk,
+        };
         let received = self.transport.ask(&self.hosts, &message, Repeat::Harmless).await?;
         let answer = read_answer(&call, &received.body, &merchant.key, sign_type);
-        let evidence = Evidence { request_body, answer_body: received.body, request_id: received.request_id };
+        let request_id = received.request_id();
+        let evidence = Evidence { request_body, answer_body: received.body, request_id };
         match answer {
             Ok(answer) => Ok(Answered { answer, evidence }),
             Err(AnswerError::Rejected(answer)) => Err(CallError::Rejected(Box::new(Answered { answer, evidence }))),
@@ -109,10 +120,10 @@ impl<T> Deref for Answered<T> {
     }
 }
 
-/// One request and its answer, byte for byte. They name the customer: not for logs, and `Debug` tells lengths only.
+/// The bodies of one request and its answer, byte for byte. They name the customer: not for logs, and `Debug` tells lengths only.
 #[derive(Clone)]
 pub struct Evidence {
-    /// What was sent, with its signature.
+    /// What was sent. In API v2 the signature is in it; in API v3 it is in a header, and a query has no body.
     pub request_body: Bytes,
     /// What came back.
     pub answer_body: Bytes,

@@ -7,6 +7,7 @@
 //! proxies hold (`HTTPS_PROXY`, `NO_PROXY`); a proxy sees encrypted bytes only, since they are always `https`.
 
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,10 +15,14 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use reqwest::{
     Certificate, Client, ClientBuilder, Method, Response, StatusCode,
-    header::{CONTENT_TYPE, HeaderValue},
+    header::{HeaderMap, HeaderName, HeaderValue},
     redirect,
 };
-use weixin::{FieldError, xml::XmlError};
+use weixin::{
+    FieldError,
+    pay::v3::{self, certificates::CertificatesError},
+    xml::XmlError,
+};
 
 use crate::host::{Base, Hosts};
 
@@ -103,13 +108,13 @@ impl Transport {
         let started = Instant::now();
         let answer = self.exchange(base, message).await;
         let status = match &answer {
-            Ok(_) => Some(StatusCode::OK.as_u16()),
+            Ok(answer) => Some(answer.status.as_u16()),
             Err(Failure::Unreadable(Unreadable::Status(status))) => Some(*status),
             Err(_) => None,
         };
         tracing::debug!(
             wechat.host = base.name(),
-            wechat.path = message.path,
+            wechat.path = &*message.path,
             http.status = status,
             duration_ms = started.elapsed().as_millis() as u64,
             answered = answer.is_ok(),
@@ -121,21 +126,27 @@ impl Transport {
     async fn exchange(&self, base: &Base, message: &Message) -> Result<Answer, Failure> {
         let no_answer = |error| Failure::NoAnswer(NoAnswer::new(base, error));
         let client = if base.loopback { &self.loopback } else { &self.outside };
-        let url = base.join(message.path, message.query.as_deref());
-        let request = match &message.body {
-            None => client.request(Method::GET, url),
-            Some(body) => client
-                .request(Method::POST, url)
-                .header(CONTENT_TYPE, HeaderValue::from_static(message.content_type))
-                .body(body.clone()),
-        };
-        let response = request.send().await.map_err(no_answer)?;
-        if response.status() != StatusCode::OK {
-            return Err(Failure::Unreadable(Unreadable::Status(response.status().as_u16())));
+        let url = base.join(&message.path, message.query.as_deref());
+        let mut request = client.request(message.method.clone(), url);
+        for (name, value) in &message.headers {
+            request = request.header(name, value);
         }
-        let request_id = response.headers().get("Request-ID").and_then(|id| id.to_str().ok()).map(str::to_owned);
-        let body = read_body(response).await.map_err(no_answer)?.ok_or(Failure::Unreadable(Unreadable::TooLarge))?;
-        Ok(Answer { request_id, body })
+        if let Some(body) = &message.body {
+            request = request.body(body.clone());
+        }
+        let response = request.send().await.map_err(no_answer)?;
+        let status = response.status();
+        if message.statuses == Statuses::OnlyOk && status != StatusCode::OK {
+            return Err(Failure::Unreadable(Unreadable::Status(status.as_u16())));
+        }
+        let headers = response.headers().clone();
+        let body = match read_body(response).await.map_err(no_answer)? {
+            Some(body) => body,
+            // What a refusal says is in its status; the body only explains.
+            None if status.is_client_error() || status.is_server_error() => Bytes::new(),
+            None => return Err(Failure::Unreadable(Unreadable::TooLarge)),
+        };
+        Ok(Answer { status, headers, body })
     }
 }
 
@@ -176,17 +187,41 @@ async fn read_body(mut response: Response) -> Result<Option<Bytes>, reqwest::Err
 
 /// What is sent. The same value gives the same bytes each time. It may contain secrets and is not printable.
 pub(crate) struct Message {
-    pub(crate) path: &'static str,
+    pub(crate) method: Method,
+    pub(crate) path: Cow<'static, str>,
     pub(crate) query: Option<String>,
-    pub(crate) content_type: &'static str,
-    /// POST with this body, else GET.
+    /// Besides those that every request has.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Option<Bytes>,
+    pub(crate) statuses: Statuses,
 }
 
-/// An answer with HTTP status 200.
+/// With which HTTP status the other side answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Statuses {
+    /// 200, whatever it has to say. All else comes from somebody in between and is not read.
+    OnlyOk,
+    /// The status is part of the answer.
+    Meaningful,
+}
+
+/// An answer with one of the expected statuses.
 pub(crate) struct Answer {
-    pub(crate) request_id: Option<String>,
+    pub(crate) status: StatusCode,
+    headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// A header that is plain text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// WeChat's number of the exchange.
+    pub(crate) fn request_id(&self) -> Option<String> {
+        self.header("Request-ID").map(str::to_owned)
+    }
 }
 
 /// Whether a message may go to the back-up host after the main host gave no answer.
@@ -207,7 +242,7 @@ impl Repeat {
     }
 }
 
-/// Why there is no answer with HTTP status 200.
+/// Why there is no answer with one of the expected statuses.
 #[derive(Debug)]
 pub(crate) enum Failure {
     NoAnswer(NoAnswer),
@@ -283,7 +318,7 @@ impl std::fmt::Display for NoAnswerKind {
 /// An answer came, but not one that WeChat's pages describe. The body is not repeated: it may hold secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// Another HTTP status than 200, as gateways give. WeChat itself says everything with 200.
+    /// An HTTP status that WeChat does not use there, as gateways give.
     #[error("the answer has HTTP status {0}")]
     Status(u16),
     /// Larger than any answer of WeChat.
@@ -298,6 +333,15 @@ pub enum Unreadable {
     /// A field is missing or has an impossible value.
     #[error("the answer has a field that cannot be")]
     Field(#[source] FieldError),
+    /// Authentic, but not the JSON of API v3 that was expected.
+    #[error("the answer is not what API v3 describes")]
+    V3(#[source] v3::Unreadable),
+    /// Platform certificates that cannot be opened or read. Often the APIv3 key is not the one that WeChat knows.
+    #[error("the platform certificates in the answer cannot be used")]
+    Certificates(#[source] CertificatesError),
+    /// No platform certificate in the answer is good today.
+    #[error("the answer has no platform certificate that is good today")]
+    NoCertificate,
 }
 
 /// Why connections cannot be prepared.

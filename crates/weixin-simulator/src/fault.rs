@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::pay::Api;
+
 /// The `path` that stands for the notifications that WeChat sends.
 pub const NOTIFICATION: &str = "notification";
 
@@ -11,7 +13,9 @@ pub const NOTIFICATION: &str = "notification";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// The path of the endpoint (`/pay/unifiedorder`), [`NOTIFICATION`], or nothing for every endpoint of WeChat.
+    /// The path of the endpoint (`/pay/unifiedorder`; of API v3 as WeChat's pages write it, for example
+    /// `/v3/pay/transactions/out-trade-no/{out_trade_no}`, or with a number), [`NOTIFICATION`], or nothing for every
+    /// endpoint of WeChat.
     #[serde(default)]
     pub path: Option<String>,
     /// How many requests it strikes.
@@ -64,20 +68,50 @@ pub enum FaultKind {
     Unsigned,
     /// The request takes effect; the answer has a wrong signature. Also for notifications.
     WrongSignature,
-    /// No effect; WeChat Pay refuses on the business level, signed, with this `err_code`.
+    /// API v3. The request takes effect; the signature is good, but ten minutes old. Also for notifications.
+    Stale,
+    /// API v3. The request takes effect; a key signs that was never published, under its own name. Also for
+    /// notifications.
+    UnknownSerial,
+    /// API v3. The request takes effect; the signature is a probe (`WECHATPAY/SIGNTEST/…`), by which WeChat Pay tests
+    /// whether anybody verifies. Half of them are not base64. Also for notifications. Never strikes a repeat.
+    Probe,
+    /// API v2. No effect; WeChat Pay refuses on the business level, signed, with this `err_code`.
     ErrCode(String),
-    /// The request takes effect; WeChat Pay refuses all the same, signed, with this `err_code` (as `SYSTEMERROR` may).
+    /// API v2. The request takes effect; WeChat Pay refuses all the same, signed, with this `err_code` (as
+    /// `SYSTEMERROR` may).
     ErrCodeAfter(String),
-    /// No effect; WeChat Pay refuses on the communication level, unsigned, with this `return_msg`.
+    /// API v2. No effect; WeChat Pay refuses on the communication level, unsigned, with this `return_msg`.
     Fail(String),
+    /// API v3. No effect; WeChat Pay refuses with this HTTP status and code, after it found the signature good.
+    V3Error {
+        /// The HTTP status.
+        status: u16,
+        /// For example `FREQUENCY_LIMITED`.
+        code: String,
+    },
+    /// API v3. The request takes effect; WeChat Pay refuses all the same (as 500 `SYSTEM_ERROR` may).
+    V3ErrorAfter {
+        /// The HTTP status.
+        status: u16,
+        /// For example `SYSTEM_ERROR`.
+        code: String,
+    },
     /// No effect; `api.weixin.qq.com` answers with this `errcode`.
     Errcode(i64),
     /// Notifications only: the attempt is lost on its way and counts as unsuccessful.
     Lost,
     /// Notifications only: the same notification is posted twice at the same time.
     Twice,
-    /// Notifications only: `total_fee` is one fen more than was signed.
+    /// Notifications only: `total_fee` is one fen more than was signed. In API v3 nobody can do that to a sealed
+    /// amount; there it is the same as [`FaultKind::TamperedBody`].
     TamperedAmount,
+    /// Notifications only: the body is not the one that was signed.
+    TamperedBody,
+    /// Notifications only: the amount is one fen more, properly sealed and signed.
+    WrongAmount,
+    /// Notifications only: the payment is another merchant's, properly sealed and signed for this one.
+    OtherMerchant,
     /// Notifications only: an element that nobody knows, signed like the others.
     UnknownField,
     /// Notifications only: the attempt is made so many simulated seconds later.
@@ -105,19 +139,54 @@ impl FaultKind {
     pub(crate) fn fits(&self, target: Target<'_>) -> bool {
         use FaultKind as Kind;
         match (self, target) {
-            (Kind::Lost | Kind::Twice | Kind::TamperedAmount | Kind::UnknownField | Kind::Delay(_), target) => {
-                target == Target::Notification
+            (kind, Target::Notification) => kind.is_for_notifications() || kind.is_of_signatures(),
+            (kind, Target::Request(_)) if kind.is_for_notifications() => false,
+            (Kind::Unsigned | Kind::WrongSignature, Target::Request(path)) => {
+                path.starts_with("/pay/") || path.starts_with("/v3/")
             }
-            (Kind::Unsigned | Kind::WrongSignature, Target::Notification) => true,
-            (_, Target::Notification) => false,
+            (Kind::ErrCode(_) | Kind::ErrCodeAfter(_) | Kind::Fail(_), Target::Request(path)) => {
+                path.starts_with("/pay/")
+            }
             (
-                Kind::Unsigned | Kind::WrongSignature | Kind::ErrCode(_) | Kind::ErrCodeAfter(_) | Kind::Fail(_),
+                Kind::Stale | Kind::UnknownSerial | Kind::Probe | Kind::V3Error { .. } | Kind::V3ErrorAfter { .. },
                 Target::Request(path),
-            ) => path.starts_with("/pay/"),
-            (Kind::Errcode(_), Target::Request(path)) => !path.starts_with("/pay/"),
+            ) => path.starts_with("/v3/"),
+            (Kind::Errcode(_), Target::Request(path)) => !path.starts_with("/pay/") && !path.starts_with("/v3/"),
             (_, Target::Request(_)) => true,
         }
     }
+
+    fn is_for_notifications(&self) -> bool {
+        use FaultKind as Kind;
+        matches!(
+            self,
+            Kind::Lost
+                | Kind::Twice
+                | Kind::TamperedAmount
+                | Kind::TamperedBody
+                | Kind::WrongAmount
+                | Kind::OtherMerchant
+                | Kind::UnknownField
+                | Kind::Delay(_)
+        )
+    }
+
+    fn is_of_signatures(&self) -> bool {
+        matches!(self, Self::Unsigned | Self::WrongSignature) || self.is_of_v3_signatures()
+    }
+
+    fn is_of_v3_signatures(&self) -> bool {
+        matches!(self, Self::Stale | Self::UnknownSerial | Self::Probe)
+    }
+}
+
+/// Whether a message is a repeat. Repeats are never probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// It is not.
+    First,
+    /// It is.
+    Repeat,
 }
 
 /// The faults that are still to strike.
@@ -139,17 +208,25 @@ impl Faults {
         &self.0
     }
 
-    /// The fault that strikes this request, if any.
-    pub(crate) fn take_request(&mut self, path: &str) -> Option<FaultKind> {
-        let here = |fault: &Fault| fault.path.as_deref().is_none_or(|wanted| wanted == path);
-        self.take(|fault| here(fault) && fault.kind.fits(Target::Request(path)))
+    /// The fault that strikes this request, if any. `pattern` is the path with the names of its numbers in braces.
+    pub(crate) fn take_request(&mut self, path: &str, pattern: &str, attempt: Attempt) -> Option<FaultKind> {
+        let here = |wanted: &str| wanted == path || wanted == pattern;
+        self.take(|fault| {
+            fault.path.as_deref().is_none_or(here)
+                && fault.kind.fits(Target::Request(path))
+                && (fault.kind != FaultKind::Probe || attempt == Attempt::First)
+        })
     }
 
     /// The fault that strikes this notification, if any. Without a path only the kinds that are for notifications do.
-    pub(crate) fn take_notification(&mut self) -> Option<FaultKind> {
-        self.take(|fault| match fault.path.as_deref() {
-            Some(path) => path == NOTIFICATION && fault.kind.fits(Target::Notification),
-            None => fault.kind.fits(Target::Notification) && !fault.kind.fits(Target::Request("/pay/unifiedorder")),
+    pub(crate) fn take_notification(&mut self, api: Api, attempt: Attempt) -> Option<FaultKind> {
+        self.take(|fault| {
+            let here = match fault.path.as_deref() {
+                Some(path) => path == NOTIFICATION && fault.kind.fits(Target::Notification),
+                None => fault.kind.is_for_notifications(),
+            };
+            here && (api == Api::V3 || !fault.kind.is_of_v3_signatures())
+                && (fault.kind != FaultKind::Probe || attempt == Attempt::First)
         })
     }
 
@@ -172,26 +249,38 @@ mod tests {
     fn a_fault_strikes_its_path_so_many_times_and_is_gone() {
         let mut faults = Faults::default();
         faults.add(Fault::on("/pay/closeorder", FaultKind::Html).times(2));
-        assert_eq!(faults.take_request("/pay/orderquery"), None);
-        assert_eq!(faults.take_request("/pay/closeorder"), Some(FaultKind::Html));
-        assert_eq!(faults.take_request("/pay/closeorder"), Some(FaultKind::Html));
-        assert_eq!(faults.take_request("/pay/closeorder"), None);
+        assert_eq!(faults.take_request("/pay/orderquery", "/pay/orderquery", Attempt::First), None);
+        assert_eq!(faults.take_request("/pay/closeorder", "/pay/closeorder", Attempt::First), Some(FaultKind::Html));
+        assert_eq!(faults.take_request("/pay/closeorder", "/pay/closeorder", Attempt::First), Some(FaultKind::Html));
+        assert_eq!(faults.take_request("/pay/closeorder", "/pay/closeorder", Attempt::First), None);
     }
 
     #[test]
     fn a_fault_waits_for_a_request_that_it_can_strike() {
         let mut faults = Faults::default();
         faults.add(Fault::new(FaultKind::Errcode(-1)));
-        assert_eq!(faults.take_request("/pay/orderquery"), None);
-        assert_eq!(faults.take_request("/sns/jscode2session"), Some(FaultKind::Errcode(-1)));
+        assert_eq!(faults.take_request("/pay/orderquery", "/pay/orderquery", Attempt::First), None);
+        assert_eq!(
+            faults.take_request("/sns/jscode2session", "/sns/jscode2session", Attempt::First),
+            Some(FaultKind::Errcode(-1))
+        );
     }
 
     #[test]
     fn faults_of_requests_leave_notifications_alone() {
         let mut faults = Faults::default();
         faults.add(Fault::new(FaultKind::Unsigned));
-        assert_eq!(faults.take_notification(), None);
+        assert_eq!(faults.take_notification(Api::V2, Attempt::First), None);
         faults.add(Fault::on(NOTIFICATION, FaultKind::Unsigned));
-        assert_eq!(faults.take_notification(), Some(FaultKind::Unsigned));
+        assert_eq!(faults.take_notification(Api::V2, Attempt::First), Some(FaultKind::Unsigned));
+    }
+
+    #[test]
+    fn a_probe_waits_for_a_first_attempt_of_api_v3() {
+        let mut faults = Faults::default();
+        faults.add(Fault::on(NOTIFICATION, FaultKind::Probe));
+        assert_eq!(faults.take_notification(Api::V2, Attempt::First), None);
+        assert_eq!(faults.take_notification(Api::V3, Attempt::Repeat), None);
+        assert_eq!(faults.take_notification(Api::V3, Attempt::First), Some(FaultKind::Probe));
     }
 }

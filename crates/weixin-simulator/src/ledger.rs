@@ -2,20 +2,25 @@
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use weixin::{AppId, Fen, MchId, OpenId, TransactionId, pay::TradeState};
+use weixin::{
+    AppId, Fen, MchId, OpenId, OutRefundNo, OutTradeNo, TransactionId,
+    pay::{RefundState, TradeState},
+};
 
 use crate::{
-    pay::{Attempt, NotificationState, OrderState},
+    pay::{Api, Attempt, NotificationState, OrderState, Refund},
     world::World,
 };
 
-/// All payments, in the order of merchant and number.
+/// All payments and refunds, in the order of merchant and number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ledger {
     /// Simulated time of the look into the books.
     pub at: Timestamp,
     /// Every order that WeChat accepted.
     pub payments: Vec<Payment>,
+    /// Every refund that WeChat accepted.
+    pub refunds: Vec<RefundEntry>,
 }
 
 impl Ledger {
@@ -24,15 +29,50 @@ impl Ledger {
         self.payments.iter().find(|payment| payment.out_trade_no == out_trade_no)
     }
 
+    /// The refund of that number, if WeChat knows it. Numbers are unique for a merchant; the first one is given.
+    pub fn refund(&self, out_refund_no: &str) -> Option<&RefundEntry> {
+        self.refunds.iter().find(|refund| refund.out_refund_no.as_str() == out_refund_no)
+    }
+
     /// What customers have paid.
     pub fn paid(&self) -> impl Iterator<Item = &Payment> {
         self.payments.iter().filter(|payment| payment.trade_state.is_paid())
     }
 }
 
+/// One refund as WeChat has it in its books.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RefundEntry {
+    /// The merchant.
+    pub mchid: MchId,
+    /// The merchant's number of the payment.
+    pub out_trade_no: OutTradeNo,
+    /// WeChat's number of the payment.
+    pub transaction_id: TransactionId,
+    /// The merchant's number of the refund.
+    pub out_refund_no: OutRefundNo,
+    /// WeChat's number of the refund.
+    pub refund_id: String,
+    /// What goes back, in fen.
+    pub refund_fen: Fen,
+    /// How far it is.
+    #[serde(serialize_with = "refund_word")]
+    pub state: RefundState,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When the money arrives.
+    pub arrives_at: Timestamp,
+    /// How far telling the merchant is, if the request named an address.
+    pub notification: Option<NotificationState>,
+    /// Every attempt to tell the merchant.
+    pub attempts: Vec<Attempt>,
+}
+
 /// One payment as WeChat has it in its books.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Payment {
+    /// Which version of the interface made it.
+    pub api: Api,
     /// The app.
     pub appid: AppId,
     /// The merchant.
@@ -66,12 +106,17 @@ fn word<S: Serializer>(state: &TradeState, serializer: S) -> Result<S::Ok, S::Er
     serializer.serialize_str(state.as_str())
 }
 
+fn refund_word<S: Serializer>(state: &RefundState, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.as_str())
+}
+
 impl World {
     /// Looks into the books.
     pub(crate) fn ledger(&mut self, now: Timestamp) -> Ledger {
         let keys: Vec<_> = self.orders.keys().cloned().collect();
         let payments = keys.iter().filter_map(|key| self.payment(key, now)).collect();
-        Ledger { at: now, payments }
+        let refunds = self.refunds.values().map(|refund| refund.entry(now)).collect();
+        Ledger { at: now, payments, refunds }
     }
 
     fn payment(&mut self, key: &str, now: Timestamp) -> Option<Payment> {
@@ -81,6 +126,7 @@ impl World {
             OrderState::NotPay | OrderState::Closed => (None, None),
         };
         Some(Payment {
+            api: order.api,
             appid: order.appid.clone(),
             mchid: order.mchid.clone(),
             out_trade_no: order.out_trade_no.clone(),
@@ -95,5 +141,23 @@ impl World {
             notification: order.notification.as_ref().map(|notification| notification.state.clone()),
             attempts: order.notification.as_ref().map(|notification| notification.attempts.clone()).unwrap_or_default(),
         })
+    }
+}
+
+impl Refund {
+    fn entry(&self, now: Timestamp) -> RefundEntry {
+        RefundEntry {
+            mchid: self.mchid.clone(),
+            out_trade_no: self.out_trade_no.clone(),
+            transaction_id: self.transaction_id.clone(),
+            out_refund_no: self.out_refund_no.clone(),
+            refund_id: self.refund_id.clone(),
+            refund_fen: self.refund,
+            state: self.state(now),
+            created_at: self.created_at,
+            arrives_at: self.arrives_at,
+            notification: self.notification.as_ref().map(|notification| notification.state.clone()),
+            attempts: self.notification.as_ref().map(|notification| notification.attempts.clone()).unwrap_or_default(),
+        }
     }
 }

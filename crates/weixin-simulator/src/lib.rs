@@ -1,5 +1,5 @@
-//! Plays WeChat on this machine: log-in, access tokens and payments of mini programs (API v2), strictly, with a clock
-//! that can be moved, faults that can be ordered, and a phone.
+//! Plays WeChat on this machine: log-in, access tokens and payments of mini programs (API v2 and v3), strictly, with a
+//! clock that can be moved, faults that can be ordered, and a phone.
 //!
 //! WeChat has no test environment for the payments of mini programs. This is one: the same checks in the same order,
 //! the same codes and texts, its own ledger as the outside truth. It listens on loopback only and calls nobody beyond
@@ -8,6 +8,8 @@
 //! * [`Simulator`]: the library handle. [`Phone`]: a customer.
 //! * [`control`]: the same over HTTP, for other languages.
 //! * [`run`]: the command line.
+//! * [`MerchantV3Setup`], [`KeyMode`], [`Rotation`]: the keys of API v3. All that come with the crate are fake: the
+//!   constants `DEMO_…`, and as files in `fixtures/` or by `--write-keys`.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,15 +20,18 @@
 //! # Ok(()) }
 //! ```
 
+mod answer;
 mod cli;
 mod clock;
 pub mod control;
 mod fault;
 mod ledger;
 mod login;
+mod merchant;
 mod options;
 mod pay;
 mod phone;
+mod platform;
 mod random;
 mod server;
 mod state_file;
@@ -48,19 +53,24 @@ use tokio::{
     sync::{Notify, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use weixin::AppId;
+use weixin::{AppId, MchId};
 
-pub use cli::{RunError, SimArgs, run};
+pub use cli::{KeyFileError, RunError, SimArgs, run};
 pub use clock::{Clock, system_clock};
 pub use fault::{Fault, FaultKind, NOTIFICATION};
-pub use ledger::{Ledger, Payment};
+pub use ledger::{Ledger, Payment, RefundEntry};
 pub use login::{LOGINS_PER_MINUTE_MAX, SESSION_KEY_STAYS_S, UnknownApp};
+pub use merchant::{MerchantCertificate, Standing};
 pub use options::{
-    AppSetup, DEMO_API_V2_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, Delivery, MerchantSetup, Options, Setup,
-    Strictness,
+    AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, DEMO_MERCHANT_CERTIFICATE_PEM,
+    DEMO_MERCHANT_KEY_PEM, DEMO_MERCHANT_SERIAL, DEMO_PUBLIC_KEY_ID, Delivery, MerchantSetup, MerchantV3Setup, Options,
+    Setup, Strictness,
 };
-pub use pay::{Attempt, Choice, NotificationState, PhoneError, UNPAID_CLOSED_AFTER_S};
+pub use pay::{Api, Attempt, Choice, NotificationState, PhoneError, UNPAID_CLOSED_AFTER_S};
 pub use phone::Phone;
+pub use platform::{
+    DEMO_PLATFORM_CERTIFICATE_2_PEM, DEMO_PLATFORM_CERTIFICATE_PEM, DEMO_PUBLIC_KEY_PEM, KeyMode, Rotation,
+};
 pub use state_file::StateError;
 pub use token::{CLASSIC_PER_DAY_MAX, FORCED_PAUSE_S, FORCED_PER_DAY_MAX};
 pub use wire::{Direction, EXCHANGES_KEPT, Exchange};
@@ -132,6 +142,22 @@ impl Shared {
         result
     }
 
+    /// Changes which keys WeChat Pay uses with a merchant.
+    pub(crate) fn set_key_mode(&self, mchid: &MchId, key_mode: KeyMode) -> Result<(), UnknownMerchant> {
+        let mut world = self.world();
+        let merchant = world.merchants_v3.get_mut(mchid.as_str()).ok_or_else(|| UnknownMerchant(mchid.clone()))?;
+        merchant.key_mode = key_mode;
+        drop(world);
+        self.changed();
+        Ok(())
+    }
+
+    /// Changes what can be changed of WeChat Pay itself.
+    pub(crate) fn switch(&self, change: impl FnOnce(&mut world::Switches)) {
+        change(&mut self.world().switches);
+        self.changed();
+    }
+
     pub(crate) fn ledger(&self) -> Ledger {
         let mut world = self.world();
         let now = self.time(&world);
@@ -200,10 +226,40 @@ impl Simulator {
         self.shared.changed();
     }
 
-    /// Adds a merchant, or replaces its settings: a new key, for example.
+    /// Adds a merchant of API v2, or replaces its settings: a new key, for example.
     pub fn add_merchant(&self, merchant: &MerchantSetup) {
         self.shared.world().set_up_merchant(merchant);
         self.shared.changed();
+    }
+
+    /// Adds a merchant of API v3, or replaces its settings: a new or revoked certificate, for example.
+    pub fn add_merchant_v3(&self, merchant: &MerchantV3Setup) {
+        self.shared.world().set_up_merchant_v3(merchant);
+        self.shared.changed();
+    }
+
+    /// Changes which keys WeChat Pay uses with a merchant.
+    ///
+    /// # Errors
+    /// The merchant does not have API v3.
+    pub fn set_key_mode(&self, mchid: &MchId, key_mode: KeyMode) -> Result<(), UnknownMerchant> {
+        self.shared.set_key_mode(mchid, key_mode)
+    }
+
+    /// Moves the change of the platform certificates to this step.
+    pub fn set_rotation(&self, rotation: Rotation) {
+        self.shared.switch(|switches| switches.rotation = rotation);
+    }
+
+    /// How many of a thousand signed answers and first notifications of API v3 have the signature of a probe. Which
+    /// ones, the seed decides. Zero at first.
+    pub fn set_probe_per_mille(&self, probe_per_mille: u16) {
+        self.shared.switch(|switches| switches.probe_per_mille = probe_per_mille);
+    }
+
+    /// How many simulated seconds a refund takes that is made from now on. Three at first.
+    pub fn set_refund_after_s(&self, refund_after_s: u32) {
+        self.shared.switch(|switches| switches.refund_after_s = refund_after_s);
     }
 
     /// The simulator's time: the base clock and the offset.
@@ -280,6 +336,11 @@ impl std::fmt::Debug for Simulator {
         f.debug_struct("Simulator").field("base_url", &self.base_url()).finish_non_exhaustive()
     }
 }
+
+/// The merchant does not have API v3 in the simulator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the simulator has no merchant {0} with API v3; add it to the set-up or with POST /_sim/merchants")]
+pub struct UnknownMerchant(pub MchId);
 
 /// Why a simulator does not start.
 #[derive(Debug, thiserror::Error)]

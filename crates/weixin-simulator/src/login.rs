@@ -12,10 +12,7 @@ use weixin::{
     },
 };
 
-use crate::{
-    server::{Answer, Request},
-    world::World,
-};
+use crate::{answer::Answer, server::Request, world::World};
 
 /// How often one customer may log in within a minute. The older page said so; the newer gives no number.
 pub const LOGINS_PER_MINUTE_MAX: u32 = 100;

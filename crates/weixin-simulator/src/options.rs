@@ -2,9 +2,13 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use weixin::{ApiV2Key, AppId, AppSecret, MchId};
+use weixin::{ApiV2Key, ApiV3Key, AppId, AppSecret, MchId, pay::v3::PublicKeyId};
 
-use crate::clock::{Clock, system_clock};
+use crate::{
+    clock::{Clock, system_clock},
+    merchant::MerchantCertificate,
+    platform::{KeyMode, public_key_id},
+};
 
 /// The mini program of the demonstration.
 pub const DEMO_APPID: &str = "wxfake000000000001";
@@ -14,6 +18,16 @@ pub const DEMO_APP_SECRET: &str = "fakeAppSecret0000000000000000000";
 pub const DEMO_MCHID: &str = "1600000001";
 /// The merchant's key of API v2. Not a secret: it opens nothing but a simulator.
 pub const DEMO_API_V2_KEY: &str = "fakeApiV2Key00000000000000000000";
+/// The merchant's key of API v3. Not a secret: it opens nothing but a simulator.
+pub const DEMO_API_V3_KEY: &str = "fakeApiV3Key00000000000000000000";
+/// The merchant's private key (`apiclient_key.pem`). Not a secret: it signs nothing but for a simulator.
+pub const DEMO_MERCHANT_KEY_PEM: &str = include_str!("../fixtures/apiclient_key.pem");
+/// The merchant's certificate (`apiclient_cert.pem`).
+pub const DEMO_MERCHANT_CERTIFICATE_PEM: &str = include_str!("../fixtures/apiclient_cert.pem");
+/// The serial number of the merchant's certificate.
+pub const DEMO_MERCHANT_SERIAL: &str = "3FA4E0000000000000000000000000000000DE30";
+/// The id of WeChat Pay's public key for the merchant of the demonstration.
+pub const DEMO_PUBLIC_KEY_ID: &str = "PUB_KEY_ID_0116000000012026010100000000000001";
 
 /// How a simulator is set up.
 #[derive(Clone)]
@@ -99,14 +113,20 @@ impl Default for Strictness {
 pub struct Setup {
     /// Mini programs.
     pub apps: Vec<AppSetup>,
-    /// Merchants.
+    /// Merchants of API v2.
     pub merchants: Vec<MerchantSetup>,
+    /// Merchants of API v3; the same ones or others.
+    pub merchants_v3: Vec<MerchantV3Setup>,
 }
 
 impl Setup {
-    /// One fake app that is bound to one fake merchant.
+    /// One fake app that is bound to one fake merchant, who has both versions of WeChat Pay's interface.
     pub fn demo() -> Self {
-        Self { apps: vec![AppSetup::demo()], merchants: vec![MerchantSetup::demo()] }
+        Self {
+            apps: vec![AppSetup::demo()],
+            merchants: vec![MerchantSetup::demo()],
+            merchants_v3: vec![MerchantV3Setup::demo()],
+        }
     }
 }
 
@@ -138,7 +158,7 @@ impl AppSetup {
     }
 }
 
-/// A merchant.
+/// A merchant of API v2.
 #[derive(Clone, Debug)]
 pub struct MerchantSetup {
     /// Its number.
@@ -160,16 +180,58 @@ impl MerchantSetup {
     }
 }
 
+/// What API v3 needs beside or instead of [`MerchantSetup`].
+#[derive(Clone, Debug)]
+pub struct MerchantV3Setup {
+    /// The merchant's number.
+    pub mchid: MchId,
+    /// Its key of API v3. Without one WeChat Pay sends no notifications of API v3.
+    pub key: Option<ApiV3Key>,
+    /// Its certificates, in whatever standing. Without one nothing of API v3 works.
+    pub certificates: Vec<MerchantCertificate>,
+    /// Which keys WeChat Pay uses with it.
+    pub key_mode: KeyMode,
+}
+
+impl MerchantV3Setup {
+    /// A merchant with one certificate and WeChat Pay's public key.
+    pub fn new(mchid: MchId, key: ApiV3Key, certificate: MerchantCertificate) -> Self {
+        Self { mchid, key: Some(key), certificates: vec![certificate], key_mode: KeyMode::default() }
+    }
+
+    /// The fake merchant of the demonstration.
+    pub fn demo() -> Self {
+        Self::new(
+            constant(MchId::parse(DEMO_MCHID)),
+            constant(ApiV3Key::parse(DEMO_API_V3_KEY)),
+            constant(MerchantCertificate::from_pem(DEMO_MERCHANT_CERTIFICATE_PEM)),
+        )
+    }
+
+    /// The id under which the merchant knows WeChat Pay's public key, whose PEM is [`crate::DEMO_PUBLIC_KEY_PEM`].
+    pub fn public_key_id(&self) -> PublicKeyId {
+        public_key_id(&self.mchid)
+    }
+}
+
 /// The constants above are well formed; a test holds them to it.
-fn constant<T>(result: Result<T, weixin::FieldError>) -> T {
+fn constant<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
     result.unwrap_or_else(|error| unreachable!("a constant of the demonstration is malformed: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_demonstration_is_well_formed() {
-        let setup = super::Setup::demo();
+        let setup = Setup::demo();
+        let merchant = &setup.merchants_v3[0];
         assert_eq!(setup.apps[0].merchants[0], setup.merchants[0].mchid);
+        assert_eq!(setup.apps[0].merchants[0], merchant.mchid);
+        assert_eq!(merchant.certificates[0].serial_no().as_str(), DEMO_MERCHANT_SERIAL);
+        assert_eq!(merchant.public_key_id().as_str(), DEMO_PUBLIC_KEY_ID);
+        let key = weixin::pay::v3::SigningKey::from_pem(DEMO_MERCHANT_KEY_PEM).expect("a private key");
+        assert!(key.matches(&merchant.certificates[0].certificate.key));
     }
 }

@@ -87,6 +87,33 @@ impl Seed {
         parsed(TransactionId::parse(format!("42000{}{date}{}", &digits[..5], &digits[5..])))
     }
 
+    /// `503`, four zeros, the date and fourteen digits: 29 digits.
+    pub(crate) fn refund_id(self, refund: &str, now: Timestamp) -> String {
+        let date = &beijing_time::compact(now)[..8];
+        format!("5030000{date}{}", self.digits("refund_id", refund, 0, 14))
+    }
+
+    /// The id of a notification of API v3: a UUID in the shape of version 5.
+    pub(crate) fn notification_id(self, subject: &str) -> String {
+        let digits = hex::encode(self.bytes("notification_id", subject, 0, 16));
+        format!("{}-{}-5{}-a{}-{}", &digits[..8], &digits[8..12], &digits[13..16], &digits[17..20], &digits[20..])
+    }
+
+    /// So many lower-case hexadecimal digits.
+    pub(crate) fn hexadecimal(self, purpose: &str, subject: &str, counter: u64, length: usize) -> String {
+        let mut digits = hex::encode(self.bytes(purpose, subject, counter, length.div_ceil(2)));
+        digits.truncate(length);
+        digits
+    }
+
+    /// A number from 0 to 999 in which every one is as likely, nearly.
+    pub(crate) fn per_mille(self, purpose: &str, subject: &str, counter: u64) -> u16 {
+        let bytes = self.bytes(purpose, subject, counter, 4);
+        let number = bytes.iter().fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
+        // Less than 1000.
+        u16::try_from(number % 1000).unwrap_or(0)
+    }
+
     /// The request id at the end of an `errmsg`: Unix time, then eight and eight hexadecimal digits.
     pub(crate) fn rid(self, subject: &str, now: Timestamp) -> String {
         let bytes = hex::encode(self.bytes("rid", subject, 0, 8));

@@ -3,27 +3,22 @@
 //! It speaks to hyper directly, because a simulator must be able to do what a web framework forbids: to close a
 //! connection without an answer, or in the middle of one.
 
-use std::{net::SocketAddr, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::{
-    Response,
-    body::{Body, Frame, Incoming},
-    header::{self, HeaderMap, HeaderValue},
-    service::service_fn,
-};
+use hyper::{Response, body::Incoming, header::HeaderMap, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
 use weixin::mini_program::ErrCode;
 
 use crate::{
-    Shared, control,
+    Shared,
+    answer::{Answer, AnswerBody, Cut, respond},
+    control,
     fault::FaultKind,
-    login, pay,
-    random::Seed,
-    token,
+    login, pay, token,
     wire::{Direction, Exchange},
     world::World,
 };
@@ -32,7 +27,17 @@ use crate::{
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Headers that are kept in the log of the wire.
-const HEADERS_OF_INTEREST: [&str; 5] = ["host", "content-type", "content-length", "transfer-encoding", "user-agent"];
+const HEADERS_OF_INTEREST: [&str; 8] = [
+    "host",
+    "content-type",
+    "content-length",
+    "transfer-encoding",
+    "user-agent",
+    "accept",
+    // API v3. A signature is no secret.
+    "authorization",
+    "wechatpay-serial",
+];
 
 /// A request that has arrived whole.
 pub(crate) struct Request {
@@ -58,50 +63,14 @@ impl Request {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
-}
 
-/// What is answered.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) content_type: &'static str,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Answer {
-    /// A message of WeChat Pay.
-    pub(crate) fn xml(body: String) -> Self {
-        Self { status: 200, content_type: "text/plain", body: body.into_bytes() }
-    }
-
-    /// JSON as `api.weixin.qq.com` sends it.
-    pub(crate) fn json(body: String) -> Self {
-        Self { status: 200, content_type: "application/json; encoding=utf-8", body: body.into_bytes() }
-    }
-
-    /// JSON that says it is text.
-    pub(crate) fn text_plain(body: String) -> Self {
-        Self { status: 200, content_type: "text/plain", body: body.into_bytes() }
-    }
-
-    /// An error of `api.weixin.qq.com`: status 200, the request id at the end of the text.
-    pub(crate) fn errcode(seed: Seed, now: Timestamp, request: &Request, code: ErrCode) -> Self {
-        let rid = seed.rid(&request.path_and_query, now);
-        let errmsg = format!("{}, rid: {rid}", code.meaning());
-        Self::json(serde_json::json!({ "errcode": code.0, "errmsg": errmsg }).to_string())
-    }
-
-    fn page(status: u16) -> Self {
-        let title = hyper::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
-        let body = format!(
-            "<html>\r\n<head><title>{status} {title}</title></head>\r\n<body>\r\n<center><h1>{status} {title}</h1></center>\r\n\
-             <hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
-        );
-        Self { status, content_type: "text/html", body: body.into_bytes() }
+    /// Path and query exactly as they came.
+    pub(crate) fn path_and_query(&self) -> &str {
+        &self.path_and_query
     }
 }
 
-/// The endpoints of WeChat that are played.
+/// The endpoints of WeChat that are played, apart from those of [`pay::v3`].
 pub(crate) const ENDPOINTS: [&str; 7] = [
     "/pay/unifiedorder",
     "/pay/orderquery",
@@ -151,11 +120,6 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     }
 }
 
-/// The connection is closed without an answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the simulator was told to close the connection")]
-pub(crate) struct Cut;
-
 async fn handle(
     shared: Arc<Shared>,
     peer: SocketAddr,
@@ -188,7 +152,8 @@ async fn handle_wechat(shared: &Arc<Shared>, request: &Request) -> Result<Respon
     let (now, fault, answer) = {
         let mut world = shared.world();
         let now = shared.time(&world);
-        let fault = world.faults.take_request(&request.path);
+        let (pattern, attempt) = (pay::v3::pattern(&request.path), pay::v3::attempt(&world, request));
+        let fault = world.faults.take_request(&request.path, pattern.unwrap_or(&request.path), attempt);
         let answer = answer_with_fault(shared, &mut world, now, request, fault.as_ref());
         (now, fault, answer)
     };
@@ -212,7 +177,7 @@ fn answer_with_fault(
     match fault {
         Some(FaultKind::Status(status)) => Answer::page(*status),
         Some(FaultKind::Html) => Answer::page(200),
-        Some(FaultKind::Empty) => Answer { body: Vec::new(), ..Answer::xml(String::new()) },
+        Some(FaultKind::Empty) => Answer::xml(String::new()),
         Some(FaultKind::NoAnswerBefore) => Answer::page(200),
         Some(FaultKind::Errcode(code)) => Answer::errcode(world.seed(), now, request, ErrCode(*code)),
         fault => route(shared, world, now, request, fault),
@@ -223,7 +188,7 @@ fn route(shared: &Shared, world: &mut World, now: Timestamp, request: &Request, 
     let unmeasured = request.method == "POST" && request.header("content-length").is_none();
     if unmeasured && shared.strictness.content_length && request.path.starts_with("/cgi-bin/") {
         // Undocumented, but met by many whose HTTP client began to stream its bodies.
-        return Answer { status: 412, content_type: "text/plain", body: Vec::new() };
+        return Answer::new(412, "text/plain", "");
     }
     match request.path.as_str() {
         "/sns/jscode2session" => login::jscode2session(world, now, request),
@@ -231,6 +196,7 @@ fn route(shared: &Shared, world: &mut World, now: Timestamp, request: &Request, 
         "/cgi-bin/token" => token::classic_token(world, now, request),
         "/cgi-bin/getcallbackip" => token::callback_ip(world, now, request),
         path if pay::is_path(path) => pay::answer(&shared.strictness, world, now, request, fault),
+        path if path.starts_with("/v3/") => pay::v3::answer(world, now, request, fault),
         path if path.starts_with("/cgi-bin/") || path.starts_with("/wxa/") || path.starts_with("/sns/") => {
             Answer::errcode(world.seed(), now, request, ErrCode(40066))
         }
@@ -250,66 +216,9 @@ fn exchange(now: Timestamp, request: &Request, answer: Option<&Answer>, fault: O
         request: String::from_utf8_lossy(&request.body).into_owned(),
         status: answer.map(|answer| answer.status),
         answer: answer.map(|answer| String::from_utf8_lossy(&answer.body).into_owned()).unwrap_or_default(),
-        note: fault.map(|fault| format!("fault: {fault:?}")),
-    }
-}
-
-fn respond(answer: Answer, fault: Option<&FaultKind>) -> Response<AnswerBody> {
-    let length = answer.body.len();
-    let body = match fault {
-        Some(FaultKind::HalfAnswer) => AnswerBody::broken(answer.body),
-        _ => AnswerBody::whole(answer.body),
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = hyper::StatusCode::from_u16(answer.status).unwrap_or(hyper::StatusCode::BAD_GATEWAY);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
-    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    response
-}
-
-/// A body that comes whole, or breaks after its first half.
-pub(crate) struct AnswerBody {
-    left: Option<Bytes>,
-    breaks: Break,
-}
-
-enum Break {
-    Never,
-    /// After the data were handed to the connection: first they must be flushed.
-    AfterFlush,
-    Now,
-}
-
-impl AnswerBody {
-    fn whole(body: Vec<u8>) -> Self {
-        Self { left: Some(body.into()), breaks: Break::Never }
-    }
-
-    fn broken(mut body: Vec<u8>) -> Self {
-        body.truncate(body.len() / 2);
-        Self { left: Some(body.into()), breaks: Break::AfterFlush }
-    }
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = Cut;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        if let Some(data) = self.left.take() {
-            return Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))));
-        }
-        match self.breaks {
-            Break::Never => Poll::Ready(None),
-            Break::AfterFlush => {
-                self.breaks = Break::Now;
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Break::Now => Poll::Ready(Some(Err(Cut))),
-        }
+        answer_headers: answer.map(Answer::headers_of_interest).unwrap_or_default(),
+        note: fault
+            .map(|fault| format!("fault: {fault:?}"))
+            .or_else(|| answer.and_then(|answer| answer.note.map(str::to_owned))),
     }
 }

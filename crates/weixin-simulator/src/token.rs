@@ -14,11 +14,7 @@ use weixin::mini_program::{
     stable_token::{OVERLAP_S, TOKEN_VALID_S},
 };
 
-use crate::{
-    random::Seed,
-    server::{Answer, Request},
-    world::World,
-};
+use crate::{answer::Answer, random::Seed, server::Request, world::World};
 
 /// How often a day the stable token may be replaced by force.
 pub const FORCED_PER_DAY_MAX: u32 = 20;

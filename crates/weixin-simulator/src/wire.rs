@@ -33,6 +33,8 @@ pub struct Exchange {
     pub status: Option<u16>,
     /// The body of the answer.
     pub answer: String,
+    /// The headers of the answer that say something about it: `Request-ID` and the signature of API v3.
+    pub answer_headers: Vec<(String, String)>,
     /// What the simulator was told to do wrong here, or why there was no answer.
     pub note: Option<String>,
 }

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use weixin::{ApiV2Key, AppId, AppSecret, FieldError, MchId};
+use weixin::{AppId, AppSecret, MchId};
 
 use crate::{
+    Rotation,
     fault::Faults,
     login::{Customer, LoginCode},
-    options::{AppSetup, MerchantSetup, Setup},
-    pay::{NotificationState, Order, Prepay},
+    merchant::{Merchant, MerchantV3, read_secret},
+    options::{AppSetup, Setup},
+    pay::{Order, Prepay, Refund, Subject},
     random::Seed,
     token::Tokens,
 };
@@ -23,6 +25,8 @@ pub(crate) struct World {
     pub(crate) offset_ms: i64,
     pub(crate) apps: BTreeMap<String, App>,
     pub(crate) merchants: BTreeMap<String, Merchant>,
+    #[serde(default)]
+    pub(crate) merchants_v3: BTreeMap<String, MerchantV3>,
     /// By `appid/name`.
     pub(crate) customers: BTreeMap<String, Customer>,
     /// `openid` to the key of the customer.
@@ -38,9 +42,17 @@ pub(crate) struct World {
     pub(crate) prepays: BTreeMap<String, Prepay>,
     /// `transaction_id` to the key of the order.
     pub(crate) transactions: BTreeMap<String, String>,
-    /// When which order's notification is due; made again from the orders after loading.
+    /// By `mchid/out_refund_no`.
+    #[serde(default)]
+    pub(crate) refunds: BTreeMap<String, Refund>,
+    #[serde(default)]
+    pub(crate) switches: Switches,
+    /// When which notification is due; made again from orders and refunds after loading.
     #[serde(skip)]
-    pub(crate) due: BTreeSet<(Timestamp, String)>,
+    pub(crate) due: BTreeSet<(Timestamp, Subject)>,
+    /// Requests whose last answer had the signature of a probe: the repeat is not probed.
+    #[serde(skip)]
+    pub(crate) probed: BTreeSet<String>,
     /// What the simulator was told to do wrong. Not kept: a restart ends it.
     #[serde(skip)]
     pub(crate) faults: Faults,
@@ -59,14 +71,26 @@ pub(crate) struct App {
     pub(crate) tokens: Tokens,
 }
 
-/// A merchant.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Merchant {
-    pub(crate) mchid: MchId,
-    #[serde(serialize_with = "expose_api_v2_key", deserialize_with = "read_api_v2_key")]
-    pub(crate) api_v2_key: ApiV2Key,
-    pub(crate) name: String,
+/// What can be switched while the simulator runs. It outlives the process.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Switches {
+    /// Which platform certificates exist and sign.
+    pub(crate) rotation: Rotation,
+    /// How many of a thousand signed answers and first notifications of API v3 have the signature of a probe.
+    pub(crate) probe_per_mille: u16,
+    /// How long a refund takes, in seconds.
+    pub(crate) refund_after_s: u32,
 }
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self { rotation: Rotation::default(), probe_per_mille: 0, refund_after_s: REFUND_AFTER_S }
+    }
+}
+
+/// How long a refund takes at first, in seconds. In reality a wallet is credited at once, a card within days.
+const REFUND_AFTER_S: u32 = 3;
 
 impl World {
     /// An empty world.
@@ -76,6 +100,7 @@ impl World {
             offset_ms: 0,
             apps: BTreeMap::new(),
             merchants: BTreeMap::new(),
+            merchants_v3: BTreeMap::new(),
             customers: BTreeMap::new(),
             openids: BTreeMap::new(),
             codes: BTreeMap::new(),
@@ -83,7 +108,10 @@ impl World {
             orders: BTreeMap::new(),
             prepays: BTreeMap::new(),
             transactions: BTreeMap::new(),
+            refunds: BTreeMap::new(),
+            switches: Switches::default(),
             due: BTreeSet::new(),
+            probed: BTreeSet::new(),
             faults: Faults::default(),
         }
     }
@@ -102,6 +130,9 @@ impl World {
     pub(crate) fn set_up(&mut self, setup: &Setup) {
         for merchant in &setup.merchants {
             self.set_up_merchant(merchant);
+        }
+        for merchant in &setup.merchants_v3 {
+            self.set_up_merchant_v3(merchant);
         }
         for app in &setup.apps {
             self.set_up_app(app);
@@ -122,19 +153,14 @@ impl World {
         self.apps.insert(setup.appid.to_string(), app);
     }
 
-    /// Adds a merchant, or replaces its settings.
-    pub(crate) fn set_up_merchant(&mut self, setup: &MerchantSetup) {
-        let merchant =
-            Merchant { mchid: setup.mchid.clone(), api_v2_key: setup.api_v2_key.clone(), name: setup.name.clone() };
-        self.merchants.insert(setup.mchid.to_string(), merchant);
-    }
-
     /// Puts together what is not in the file. An attempt that was under way when the process ended is made again:
     /// WeChat, too, delivers at least once.
     pub(crate) fn after_loading(&mut self) {
-        let pending = self.orders.iter().filter_map(|(key, order)| match order.notification.as_ref()?.state {
-            NotificationState::Pending { due_at } => Some((due_at, key.clone())),
-            _ => None,
+        let payments = self.orders.iter().map(|(key, order)| (Subject::Payment(key.clone()), &order.notification));
+        let refunds = self.refunds.iter().map(|(key, refund)| (Subject::Refund(key.clone()), &refund.notification));
+        let pending = payments.chain(refunds).filter_map(|(subject, notification)| {
+            let due_at = notification.as_ref()?.due_at()?;
+            Some((due_at, subject))
         });
         self.due = pending.collect();
     }
@@ -146,19 +172,4 @@ fn expose_app_secret<S: Serializer>(secret: &AppSecret, serializer: S) -> Result
 
 fn read_app_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AppSecret, D::Error> {
     read_secret(deserializer, AppSecret::parse)
-}
-
-fn expose_api_v2_key<S: Serializer>(key: &ApiV2Key, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(key.expose())
-}
-
-fn read_api_v2_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ApiV2Key, D::Error> {
-    read_secret(deserializer, ApiV2Key::parse)
-}
-
-fn read_secret<'de, D: Deserializer<'de>, T>(
-    deserializer: D,
-    parse: impl FnOnce(String) -> Result<T, FieldError>,
-) -> Result<T, D::Error> {
-    parse(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }

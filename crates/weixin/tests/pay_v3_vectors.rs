@@ -395,3 +395,12 @@ fn a_wrong_pem_says_what_it_is() {
 fn methods_are_written_in_capitals() {
     assert_eq!((Method::Get.as_str(), Method::Post.as_str()), ("GET", "POST"));
 }
+
+/// Computed with `openssl pkey -pubin -outform DER | sha256sum`.
+#[test]
+fn a_fingerprint_tells_keys_apart_and_a_certificate_tells_its_owner() {
+    let merchant = certificate("MERCHANT");
+    assert_eq!(merchant.key.fingerprint(), "58b6686324bf76259c617c74a792bdd6da19d351b817187398728c2339b9e962");
+    assert!(merchant.subject.contains("CN=1900000109"), "{}", merchant.subject);
+    assert_ne!(certificate("PLATFORM_1").key.fingerprint(), merchant.key.fingerprint());
+}

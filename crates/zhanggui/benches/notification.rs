@@ -36,7 +36,7 @@ use zhanggui::{
     app::App,
     clock::{system_clock, system_entropy},
     config::{Config, empty_environment},
-    database::{self, Database, Realm},
+    database::{self, Database, DatabaseError, Realm, Row},
     http::Server,
     product::{self, Product},
 };
@@ -59,12 +59,16 @@ fn main() -> ExitCode {
     println!("{:<44} {:>10} {:>9} {:>9} {:>7}", "", "per second", "p50 ms", "p99 ms", "ratio");
     let per_cent = |rate: u64| format!("{:>5}.{:02}", rate / raw, rate * 100 / raw % 100);
     println!("{:<44} {raw:>10} {:>9} {:>9} {:>7}", "one-row commits, one after the other", "-", "-", "1.00");
-    for (name, run) in [("distinct notifications, durable and answered", &distinct), ("copies of one notification", &copies)] {
+    for (name, run) in
+        [("distinct notifications, durable and answered", &distinct), ("copies of one notification", &copies)]
+    {
         let (p50, p99) = (run.percentile(50), run.percentile(99));
         println!("{name:<44} {:>10} {p50:>9} {p99:>9} {:>7}", run.per_s(), per_cent(run.per_s()));
     }
     println!();
-    println!("ratio: against the one-row commits of the same disk in the same run ({raw_before} before, {raw_after} after)");
+    println!(
+        "ratio: against the one-row commits of the same disk in the same run ({raw_before} before, {raw_after} after)"
+    );
     let refused = distinct.refused + copies.refused;
     if refused > 0 || stored != NOTIFICATIONS as i64 {
         println!("FAILED: {refused} were not answered SUCCESS, {stored} of {NOTIFICATIONS} are stored");
@@ -96,8 +100,7 @@ async fn measure(directory: &Path) -> (Run, Run, i64) {
     prepare_payments(&app, &wechat, address).await;
 
     let openid = wechat.phone(&wechat.demo_appid(), "li").unwrap().openid().clone();
-    let numbers = app.database.read(|tx| tx.query("SELECT out_trade_no FROM payment WHERE state = 'awaiting'", &[]));
-    let numbers = numbers.await.map_err(|error: database::DatabaseError| error).unwrap();
+    let numbers = rows(&app, "SELECT out_trade_no FROM payment WHERE state = 'awaiting'").await;
     assert_eq!(numbers.len(), NOTIFICATIONS);
     let merchant = MerchantSetup::demo();
     let letters = numbers.iter().enumerate().map(|(index, row)| {
@@ -123,17 +126,21 @@ async fn measure(directory: &Path) -> (Run, Run, i64) {
     let copies = Arc::new(vec![letters[0].clone(); NOTIFICATIONS]);
     let distinct = post_all(address, letters).await;
     let copies = post_all(address, copies).await;
-    const STORED: &str = "SELECT COUNT(*) AS n FROM evidence WHERE source = 'notification'";
-    let stored = app.database.read(|tx| tx.query_one(STORED, &[])?.int("n")).await.unwrap();
+    let stored = rows(&app, "SELECT COUNT(*) AS n FROM evidence WHERE source = 'notification'").await;
     server.stop().await;
-    (distinct, copies, stored)
+    (distinct, copies, stored[0].int("n").unwrap())
+}
+
+async fn rows(app: &App, sql: &'static str) -> Vec<Row> {
+    let rows: Result<_, DatabaseError> = app.database.read(move |tx| tx.query(sql, &[])).await;
+    rows.unwrap()
 }
 
 async fn start(directory: &Path, wechat: &str) -> (Arc<App>, Server) {
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"http://127.0.0.1:1\"\n[database]\nurl = \"sqlite:bench.db\"\n\
          [secrets]\nmaster_key = \"{}\"\n[wechat]\nrealm = \"simulated\"\npay_url = \"{wechat}\"\napi_url = \"{wechat}\"\n\
-         [[merchant]]\nmchid = \"{DEMO_MCHID}\"\napi_v2_key = \"{DEMO_API_V2_KEY}\"\n\
+         [[merchant]]\nmchid = \"{DEMO_MCHID}\"\napi = \"v2\"\napi_v2_key = \"{DEMO_API_V2_KEY}\"\n\
          [[app]]\nappid = \"{DEMO_APPID}\"\nsecret = \"{DEMO_APP_SECRET}\"\nmerchant = \"{DEMO_MCHID}\"\n",
         "00".repeat(32)
     );
@@ -156,8 +163,7 @@ async fn prepare_payments(app: &Arc<App>, wechat: &Simulator, address: SocketAdd
     let token = format!("authorization: Bearer {}\r\n", answer["token"].as_str().unwrap());
     let order = request("/v1/orders", "application/json", &token, r#"{"items":[{"sku":"tea"}]}"#);
     assert_eq!(post_all(address, Arc::new(vec![order; NOTIFICATIONS])).await.times.len(), NOTIFICATIONS);
-    let orders = app.database.read(|tx| tx.query("SELECT id FROM shop_order", &[]));
-    let orders = orders.await.map_err(|error: database::DatabaseError| error).unwrap();
+    let orders = rows(app, "SELECT id FROM shop_order").await;
     let press = |id: &str| request(&format!("/v1/orders/{id}/pay"), "application/json", &token, "{}");
     let presses: Vec<_> = orders.iter().map(|row| press(row.text("id").unwrap())).collect();
     post_all(address, Arc::new(presses)).await;
@@ -213,7 +219,9 @@ async fn post_all(address: SocketAddr, requests: Arc<Vec<String>>) -> Run {
 
 fn request(path: &str, content_type: &str, header: &str, body: &str) -> String {
     let length = body.len();
-    format!("POST {path} HTTP/1.1\r\nhost: bench\r\n{header}content-type: {content_type}\r\ncontent-length: {length}\r\n\r\n{body}")
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: bench\r\n{header}content-type: {content_type}\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
 }
 
 /// As little of a client as possible, because it shares the machine with the server.

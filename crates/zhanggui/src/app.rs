@@ -10,12 +10,16 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use weixin_client::{AccessTokenKeeper, MiniProgramClient, PayV2Client, Transport, TransportError, TransportOptions};
+use weixin::MchId;
+use weixin_client::{
+    AccessTokenKeeper, MerchantV3, MiniProgramClient, PayV2Client, PayV3Client, Transport, TransportError,
+    TransportOptions, TrustStore,
+};
 
 use crate::{
     access_token::SharedTokens,
     clock::{Clock, Entropy, random},
-    config::Config,
+    config::{Config, Merchant},
     database::Database,
     seal::Seal,
 };
@@ -32,12 +36,15 @@ pub struct App {
     pub seal: Arc<Seal>,
     /// WeChat Pay, API v2.
     pub pay_v2: PayV2Client,
+    /// WeChat Pay, API v3.
+    pub pay_v3: PayV3Client,
     /// `api.weixin.qq.com`.
     pub mini_program: MiniProgramClient,
     /// The access tokens of the apps, shared with the other nodes through the database.
     pub access_tokens: AccessTokenKeeper,
     /// Wakes the job runner when there is something to do at once.
     pub job_wake: Notify,
+    merchants_v3: HashMap<MchId, MerchantV3>,
     clock: Clock,
     flights: Flights,
     draining: AtomicBool,
@@ -61,7 +68,9 @@ impl App {
         let store = SharedTokens::new(database.clone(), Arc::clone(&seal));
         let access_tokens = AccessTokenKeeper::new(mini_program.clone(), Arc::new(store), Arc::clone(&clock));
         Ok(Arc::new(Self {
-            pay_v2: PayV2Client::new(transport, config.wechat.pay.clone()),
+            pay_v2: PayV2Client::new(transport.clone(), config.wechat.pay.clone()),
+            pay_v3: PayV3Client::new(transport, config.wechat.pay.clone(), Arc::clone(&clock)),
+            merchants_v3: config.merchants.iter().filter_map(merchant_v3).collect(),
             mini_program,
             access_tokens,
             seal,
@@ -73,6 +82,16 @@ impl App {
             flights: Flights::default(),
             draining: AtomicBool::new(false),
         }))
+    }
+
+    /// The keys of a merchant for API v3, if they are configured.
+    pub fn merchant_v3(&self, mchid: &MchId) -> Option<&MerchantV3> {
+        self.merchants_v3.get(mchid)
+    }
+
+    /// All merchants with keys for API v3.
+    pub fn merchants_v3(&self) -> impl Iterator<Item = (&MchId, &MerchantV3)> {
+        self.merchants_v3.iter()
     }
 
     /// The time.
@@ -99,6 +118,16 @@ impl App {
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
+}
+
+fn merchant_v3(merchant: &Merchant) -> Option<(MchId, MerchantV3)> {
+    let v3 = merchant.v3.as_ref()?;
+    let keys = MerchantV3 {
+        credential: Arc::clone(&v3.credential),
+        api_v3_key: v3.api_v3_key.clone(),
+        trust: Arc::new(TrustStore::new(v3.public_key.clone())),
+    };
+    Some((merchant.mchid.clone(), keys))
 }
 
 /// One lock for each thing that is being worked on; unused locks go away.

@@ -34,6 +34,8 @@ pub enum Reason {
     LatePayment,
     /// A notification said "paid", and no query confirmed it.
     Unconfirmed,
+    /// A refund that was not made here, for example on the merchant platform.
+    RefundElsewhere,
 }
 
 impl Reason {
@@ -51,6 +53,7 @@ impl Reason {
             Self::SecondPayment => "second_payment",
             Self::LatePayment => "late_payment",
             Self::Unconfirmed => "unconfirmed",
+            Self::RefundElsewhere => "refund_elsewhere",
         }
     }
 }

@@ -88,6 +88,10 @@ impl TestClock {
         Self(Arc::new(Mutex::new("2026-01-22T06:30:00Z".parse().unwrap())))
     }
 
+    pub(crate) fn at(second: i64) -> Self {
+        Self(Arc::new(Mutex::new(Timestamp::from_second(second).unwrap())))
+    }
+
     pub(crate) fn clock(&self) -> Clock {
         let time = Arc::clone(&self.0);
         Arc::new(move || *time.lock().unwrap())

@@ -5,10 +5,16 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod access_token;
+mod callback_v3;
 mod events;
 mod fixture;
+mod fixture_v3;
 mod mini_program;
 mod pay_v2;
+mod pay_v3;
 mod peer;
+mod shop_v3;
 mod simulator;
+mod simulator_v3;
 mod transport;
+mod trust;

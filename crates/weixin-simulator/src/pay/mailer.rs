@@ -10,7 +10,10 @@ use reqwest::header;
 use tokio::sync::Semaphore;
 use weixin::pay::v2::notification::{REPLY_TIMEOUT_S, is_accepted};
 
-use super::notify::{Attempt, Letter};
+use super::{
+    Api,
+    notify::{Attempt, Letter},
+};
 use crate::{
     Shared,
     fault::FaultKind,
@@ -24,12 +27,8 @@ const REPLY_BYTES_MAX: usize = 64 * 1024;
 const POSTS_AT_ONCE_MAX: usize = 64;
 
 /// The headers of real notifications. None of them proves anything.
-const HEADERS: [(header::HeaderName, &str); 4] = [
-    (header::CONTENT_TYPE, "text/xml"),
-    (header::USER_AGENT, "Mozilla/4.0"),
-    (header::ACCEPT, "*/*"),
-    (header::PRAGMA, "no-cache"),
-];
+static HEADERS: [(header::HeaderName, &str); 3] =
+    [(header::USER_AGENT, "Mozilla/4.0"), (header::ACCEPT, "*/*"), (header::PRAGMA, "no-cache")];
 
 /// How often the delivering task looks at the clock when nobody wakes it, because the base clock may jump.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
@@ -109,7 +108,7 @@ impl Mailer {
             }
             _ => [self.post(&letter).await].into_iter().unzip(),
         };
-        shared.world().attempted(&letter.order, attempts);
+        shared.world().attempted(&letter.subject, attempts);
         shared.changed();
         // Last, so that whoever follows the log finds the attempt in the ledger.
         for exchange in exchanges {
@@ -122,17 +121,22 @@ impl Mailer {
             Ok((status, body)) => (Some(status), body, None),
             Err(error) => (None, Vec::new(), Some(reason(&error))),
         };
-        let accepted = status.is_some_and(|status| is_accepted(status, &answer));
+        let accepted = status.is_some_and(|status| match letter.api {
+            Api::V2 => is_accepted(status, &answer),
+            // Whatever the body says. Source: <https://pay.weixin.qq.com/doc/v3/merchant/4012791902>.
+            Api::V3 => (200..300).contains(&status),
+        });
         let exchange = Exchange {
             sequence: 0,
             at: letter.at,
             direction: Direction::FromWechat,
             method: "POST".to_owned(),
             path: letter.url.clone(),
-            headers: HEADERS.map(|(name, value)| (name.as_str().to_owned(), value.to_owned())).to_vec(),
+            headers: letter.all_headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             request: letter.body.clone(),
             status,
             answer: String::from_utf8_lossy(&answer).into_owned(),
+            answer_headers: Vec::new(),
             note: error.clone().or_else(|| letter.fault.as_ref().map(|fault| format!("fault: {fault:?}"))),
         };
         (Attempt { at: letter.at, http_status: status, accepted, error }, exchange)
@@ -142,7 +146,7 @@ impl Mailer {
         // Only a closed semaphore gives an error, and this one is never closed.
         let _permit = self.at_once.acquire().await.ok();
         let request = self.client.post(&letter.url).body(letter.body.clone());
-        let request = HEADERS.iter().fold(request, |request, (name, value)| request.header(name, *value));
+        let request = letter.all_headers().fold(request, |request, (name, value)| request.header(name, value));
         let mut response = request.send().await?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
@@ -152,6 +156,18 @@ impl Mailer {
             }
         }
         Ok((response.status().as_u16(), body))
+    }
+}
+
+impl Letter {
+    fn all_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let content_type = match self.api {
+            Api::V2 => "text/xml",
+            Api::V3 => "application/json",
+        };
+        let common = HEADERS.iter().map(|(name, value)| (name.as_str(), *value));
+        let own = self.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        std::iter::once((header::CONTENT_TYPE.as_str(), content_type)).chain(common).chain(own)
     }
 }
 

@@ -1,7 +1,8 @@
-//! WeChat Pay API v2: `/pay/unifiedorder`, `/pay/orderquery`, `/pay/closeorder`, the phone and the notifications.
+//! WeChat Pay: one order book, the phone and the notifications for both versions of the interface; here API v2
+//! (`/pay/unifiedorder`, `/pay/orderquery`, `/pay/closeorder`), in [`v3`] the other one.
 //!
-//! Failures on the communication level are two unsigned elements, refusals on the business level are signed; both
-//! come with HTTP status 200. Answers are signed with the sign type of the request.
+//! In API v2 failures on the communication level are two unsigned elements, refusals on the business level are signed;
+//! both come with HTTP status 200. Answers are signed with the sign type of the request.
 //!
 //! Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011986592> (protocol rules).
 
@@ -11,6 +12,7 @@ mod mailer;
 mod notify;
 mod order;
 mod phone;
+pub(crate) mod v3;
 
 use std::collections::BTreeMap;
 
@@ -25,18 +27,15 @@ use weixin::{
 };
 
 pub(crate) use mailer::{Mailer, deliver_due, run_automatically};
+pub(crate) use notify::Subject;
 pub use notify::{Attempt, NotificationState};
 pub use order::UNPAID_CLOSED_AFTER_S;
 pub(crate) use phone::REQUEST_PAYMENT_OK;
 pub use phone::{Choice, PhoneError};
+pub(crate) use v3::Refund;
 
 use self::checks::{Failure, Message};
-use crate::{
-    fault::FaultKind,
-    options::Strictness,
-    server::{Answer, Request},
-    world::World,
-};
+use crate::{answer::Answer, fault::FaultKind, options::Strictness, server::Request, world::World};
 
 /// An order at WeChat Pay.
 #[derive(Serialize, Deserialize)]
@@ -55,6 +54,23 @@ pub(crate) struct Order {
     pub(crate) prepay_ids: Vec<String>,
     /// Only of paid orders.
     pub(crate) notification: Option<notify::Notification>,
+    /// Which version made it.
+    #[serde(default)]
+    pub(crate) api: Api,
+    /// The keys of its refunds.
+    #[serde(default)]
+    pub(crate) refunds: Vec<String>,
+}
+
+/// A version of the interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Api {
+    /// XML, signed with the API v2 key.
+    #[default]
+    V2,
+    /// JSON, signed with certificates.
+    V3,
 }
 
 /// How far an order is.
@@ -86,9 +102,17 @@ impl Order {
         format!("{mchid}/{out_trade_no}")
     }
 
-    /// A parameter of the order.
+    /// A parameter of the order. Version 3 keeps those that are inside of others under their path (`amount/total`).
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)
+    }
+
+    /// The shop's own name of the till.
+    pub(crate) fn device(&self) -> Option<&str> {
+        self.parameter(match self.api {
+            Api::V2 => "device_info",
+            Api::V3 => "scene_info/device_id",
+        })
     }
 
     /// WeChat's word for the state.
@@ -96,6 +120,7 @@ impl Order {
         use weixin::pay::TradeState;
         match self.state {
             OrderState::NotPay => TradeState::NotPay,
+            OrderState::Paid { .. } if !self.refunds.is_empty() => TradeState::Refund,
             OrderState::Paid { .. } => TradeState::Success,
             OrderState::Closed => TradeState::Closed,
         }

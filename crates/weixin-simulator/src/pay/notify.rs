@@ -13,10 +13,26 @@ use weixin::{
     xml::Fields,
 };
 
-use super::{Order, OrderState, falsify_signature};
-use crate::{fault::FaultKind, world::World};
+use super::{
+    Api, Order, OrderState, falsify_signature,
+    v3::notify::{OTHER_MERCHANT, Occasion},
+};
+use crate::{
+    fault::{self, FaultKind},
+    merchant::Merchant,
+    world::World,
+};
 
-/// The duty to tell the merchant of a payment.
+/// What is told of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    /// A payment, by the key of the order.
+    Payment(String),
+    /// The end of a refund, by its key.
+    Refund(String),
+}
+
+/// The duty to tell the merchant of a payment or a refund.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Notification {
     url: String,
@@ -28,7 +44,7 @@ pub(crate) struct Notification {
     bodies: u64,
 }
 
-/// How far the notifications of a payment are.
+/// How far the notifications of a payment or a refund are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum NotificationState {
@@ -43,6 +59,8 @@ pub enum NotificationState {
     GivenUp,
     /// `notify_url` is not on this machine: the simulator never calls the outside world.
     NotLoopback,
+    /// The merchant has set no APIv3 key: WeChat Pay sends no notifications of API v3.
+    NoApiV3Key,
 }
 
 /// One attempt to tell.
@@ -66,6 +84,17 @@ impl Notification {
         };
         Self { url, state, attempts: Vec::new(), failures: 0, bodies: 0 }
     }
+
+    /// When the next attempt is due, if one is.
+    pub(crate) fn due_at(&self) -> Option<Timestamp> {
+        match self.state {
+            NotificationState::Pending { due_at } => Some(due_at),
+            NotificationState::Accepted
+            | NotificationState::GivenUp
+            | NotificationState::NotLoopback
+            | NotificationState::NoApiV3Key => None,
+        }
+    }
 }
 
 /// Whether an address is on this machine.
@@ -80,10 +109,12 @@ fn is_loopback(url: &str) -> bool {
 
 /// One body on its way.
 pub(super) struct Letter {
-    /// The key of the order.
-    pub(super) order: String,
+    pub(super) subject: Subject,
+    pub(super) api: Api,
     pub(super) url: String,
     pub(super) body: String,
+    /// The signature, where it stands beside the body.
+    pub(super) headers: Vec<(&'static str, String)>,
     pub(super) at: Timestamp,
     pub(super) fault: Option<FaultKind>,
 }
@@ -92,51 +123,91 @@ impl World {
     /// Takes out what is due. It comes back with [`World::attempted`].
     pub(super) fn take_due(&mut self, now: Timestamp) -> Vec<Letter> {
         let mut letters = Vec::new();
-        while let Some((due_at, key)) = self.due.first().cloned().filter(|(due_at, _)| *due_at <= now) {
-            self.due.remove(&(due_at, key.clone()));
-            let fault = self.faults.take_notification();
+        while let Some((due_at, subject)) = self.due.first().cloned().filter(|(due_at, _)| *due_at <= now) {
+            self.due.remove(&(due_at, subject.clone()));
+            let fault = self.notification_fault(&subject, now);
             if let Some(FaultKind::Delay(delay_s)) = fault {
-                self.set_due(&key, after(now, delay_s));
+                self.set_due(&subject, after(now, delay_s));
                 continue;
             }
-            letters.extend(self.letter(&key, now, fault));
+            letters.extend(self.letter(subject, now, fault));
         }
         letters
     }
 
-    fn set_due(&mut self, key: &str, due_at: Timestamp) {
-        if let Some(notification) = self.orders.get_mut(key).and_then(|order| order.notification.as_mut()) {
-            notification.state = NotificationState::Pending { due_at };
-            self.due.insert((due_at, key.to_owned()));
+    /// What goes wrong with this attempt: what was ordered, or by chance a probe, which never strikes a repeat.
+    fn notification_fault(&mut self, subject: &Subject, now: Timestamp) -> Option<FaultKind> {
+        let repeat = self.notification(subject).is_some_and(|notification| !notification.attempts.is_empty());
+        let attempt = if repeat { fault::Attempt::Repeat } else { fault::Attempt::First };
+        let api = self.api(subject);
+        if let Some(fault) = self.faults.take_notification(api, attempt) {
+            return Some(fault);
+        }
+        let counter = now.as_millisecond().unsigned_abs();
+        let chance = self.seed().per_mille("probe a notification", &format!("{subject:?}"), counter);
+        let probe = api == Api::V3 && !repeat && chance < self.switches.probe_per_mille;
+        probe.then_some(FaultKind::Probe)
+    }
+
+    /// The version that a notification has. Refunds are those of API v3.
+    fn api(&self, subject: &Subject) -> Api {
+        match subject {
+            Subject::Payment(key) => self.orders.get(key).map_or(Api::V2, |order| order.api),
+            Subject::Refund(_) => Api::V3,
         }
     }
 
-    fn letter(&mut self, key: &str, now: Timestamp, fault: Option<FaultKind>) -> Option<Letter> {
-        let seed = self.seed();
-        let order = self.orders.get_mut(key)?;
-        let merchant = self.merchants.get(order.mchid.as_str())?;
-        let notification = order.notification.as_mut()?;
-        let nonce_str = seed.nonce(key, notification.bodies);
+    fn notification(&mut self, subject: &Subject) -> Option<&mut Notification> {
+        match subject {
+            Subject::Payment(key) => self.orders.get_mut(key)?.notification.as_mut(),
+            Subject::Refund(key) => self.refunds.get_mut(key)?.notification.as_mut(),
+        }
+    }
+
+    fn set_due(&mut self, subject: &Subject, due_at: Timestamp) {
+        if let Some(notification) = self.notification(subject) {
+            notification.state = NotificationState::Pending { due_at };
+            self.due.insert((due_at, subject.clone()));
+        }
+    }
+
+    fn letter(&mut self, subject: Subject, now: Timestamp, fault: Option<FaultKind>) -> Option<Letter> {
+        let (seed, api, switches) = (self.seed(), self.api(&subject), self.switches);
+        let notification = self.notification(&subject)?;
+        let (url, counter) = (notification.url.clone(), notification.bodies);
         notification.bodies += 1;
-        let url = notification.url.clone();
-        let mut fields = write(order, nonce_str.as_str())?;
-        if fault == Some(FaultKind::UnknownField) {
-            fields.set("zz_unknown_field", "1");
-        }
-        let sign_type = order.notification_sign_type()?;
-        let mut fields = v2::signed(fields, &merchant.api_v2_key, sign_type);
-        match fault {
-            Some(FaultKind::Unsigned) => drop(fields.remove("sign")),
-            Some(FaultKind::WrongSignature) => falsify_signature(&mut fields),
-            Some(FaultKind::TamperedAmount) => drop(fields.set("total_fee", (order.total.get() + 1).to_string())),
-            _ => {}
-        }
-        Some(Letter { order: key.to_owned(), url, body: fields.to_xml(), at: now, fault })
+        let occasion = |key| Occasion { seed, now, key, counter, switches: &switches, fault: fault.as_ref() };
+        let written = match &subject {
+            Subject::Payment(key) => {
+                let order = self.orders.get(key)?;
+                match api {
+                    Api::V2 => {
+                        let merchant = self.merchants.get(order.mchid.as_str())?;
+                        let nonce_str = seed.nonce(key, counter);
+                        Some((letter_v2(merchant, order, nonce_str.as_str(), fault.as_ref())?, Vec::new()))
+                    }
+                    Api::V3 => {
+                        let merchant = self.merchants_v3.get_mut(order.mchid.as_str())?;
+                        occasion(key).payment(merchant, order).map(|written| (written.body, written.headers))
+                    }
+                }
+            }
+            Subject::Refund(key) => {
+                let refund = self.refunds.get(key)?;
+                let merchant = self.merchants_v3.get_mut(refund.mchid.as_str())?;
+                occasion(key).refund(merchant, refund).map(|written| (written.body, written.headers))
+            }
+        };
+        let Some((body, headers)) = written else {
+            self.notification(&subject)?.state = NotificationState::NoApiV3Key;
+            return None;
+        };
+        Some(Letter { subject, api, url, body, headers, at: now, fault })
     }
 
     /// Writes an attempt down. One that was not accepted is repeated after the pause of the schedule.
-    pub(super) fn attempted(&mut self, key: &str, attempts: Vec<Attempt>) {
-        let Some(notification) = self.orders.get_mut(key).and_then(|order| order.notification.as_mut()) else { return };
+    pub(super) fn attempted(&mut self, subject: &Subject, attempts: Vec<Attempt>) {
+        let Some(notification) = self.notification(subject) else { return };
         let Some(at) = attempts.first().map(|attempt| attempt.at) else { return };
         let accepted = attempts.iter().any(|attempt| attempt.accepted);
         notification.attempts.extend(attempts);
@@ -147,7 +218,7 @@ impl World {
         let pause = RETRY_PAUSES_S.get(notification.failures).copied();
         notification.failures += 1;
         match pause {
-            Some(pause_s) => self.set_due(key, after(at, pause_s)),
+            Some(pause_s) => self.set_due(subject, after(at, pause_s)),
             None => notification.state = NotificationState::GivenUp,
         }
     }
@@ -158,6 +229,26 @@ impl Order {
         let OrderState::Paid { sign_type, .. } = &self.state else { return None };
         sign_type.as_deref().map_or(Some(SignType::Md5), |word| SignType::from_wire(word).ok())
     }
+}
+
+/// A notification of API v2, spoilt as a fault says.
+fn letter_v2(merchant: &Merchant, order: &Order, nonce_str: &str, fault: Option<&FaultKind>) -> Option<String> {
+    let mut fields = write(order, nonce_str)?;
+    let total_and_one = (order.total.get() + 1).to_string();
+    match fault {
+        Some(FaultKind::UnknownField) => drop(fields.set("zz_unknown_field", "1")),
+        Some(FaultKind::WrongAmount) => drop(fields.set("total_fee", total_and_one.as_str())),
+        Some(FaultKind::OtherMerchant) => drop(fields.set("mch_id", OTHER_MERCHANT)),
+        _ => {}
+    }
+    let mut fields = v2::signed(fields, &merchant.api_v2_key, order.notification_sign_type()?);
+    match fault {
+        Some(FaultKind::Unsigned) => drop(fields.remove("sign")),
+        Some(FaultKind::WrongSignature) => falsify_signature(&mut fields),
+        Some(FaultKind::TamperedAmount | FaultKind::TamperedBody) => drop(fields.set("total_fee", total_and_one)),
+        _ => {}
+    }
+    Some(fields.to_xml())
 }
 
 /// The notification without its signature, in alphabetical order as in reality. `sign_type` is there if the order
@@ -171,7 +262,7 @@ fn write(order: &Order, nonce_str: &str) -> Option<Fields> {
         .set_some("attach", order.parameter("attach"))
         .set("bank_type", "OTHERS")
         .set("cash_fee", total_fee.as_str())
-        .set_some("device_info", order.parameter("device_info"))
+        .set_some("device_info", order.device())
         .set("fee_type", "CNY")
         .set("is_subscribe", "N")
         .set("mch_id", order.mchid.as_str())
@@ -189,7 +280,8 @@ fn write(order: &Order, nonce_str: &str) -> Option<Fields> {
     Some(fields)
 }
 
-fn after(at: Timestamp, seconds: u32) -> Timestamp {
+/// So many seconds later.
+pub(super) fn after(at: Timestamp, seconds: u32) -> Timestamp {
     at.saturating_add(SignedDuration::from_secs(i64::from(seconds))).unwrap_or(at)
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use weixin::{beijing_time, pay::v2::ErrCode, xml::Fields};
 
 use super::{
-    Order, OrderState, Prepay,
+    Api, Order, OrderState, Prepay,
     checks::{Failure, Message, Success},
     fields,
 };
@@ -44,7 +44,7 @@ impl World {
             match order.state {
                 OrderState::Paid { .. } => return Err(Failure::business(ErrCode::Orderpaid, "该订单已支付")),
                 OrderState::Closed => return Err(Failure::business(ErrCode::Orderclosed, "该订单已关闭")),
-                OrderState::NotPay if order.parameters != parameters => {
+                OrderState::NotPay if order.api != Api::V2 || order.parameters != parameters => {
                     return Err(Failure::business(ErrCode::InvalidRequest, "201 商户订单号重复"));
                 }
                 OrderState::NotPay => {}
@@ -62,6 +62,8 @@ impl World {
             state: OrderState::NotPay,
             prepay_ids: Vec::new(),
             notification: None,
+            api: Api::V2,
+            refunds: Vec::new(),
         });
         // A new one each time; the older ones of the order stay good for their two hours.
         let prepay_id = crate::random::Seed(self.seed).prepay_id(&key, order.prepay_ids.len() as u64, now);
@@ -91,7 +93,7 @@ impl World {
         let order = self.order(&key, now).filter(|order| order.belongs_to(message));
         let order = order.ok_or_else(|| Failure::business(ErrCode::Ordernotexist, "order not exist"))?;
         let mut echo = Fields::new();
-        echo.set("device_info", order.parameter("device_info").unwrap_or_default());
+        echo.set("device_info", order.device().unwrap_or_default());
         Ok(Success { echo, fields: order.describe() })
     }
 
@@ -173,9 +175,9 @@ impl Order {
                     .set("out_trade_no", self.out_trade_no.as_str())
                     .set("attach", self.parameter("attach").unwrap_or_default())
                     .set("time_end", beijing_time::compact(*paid_at))
-                    .set("trade_state", "SUCCESS")
+                    .set("trade_state", self.trade_state().as_str())
                     .set("cash_fee", total_fee.as_str())
-                    .set("trade_state_desc", "支付成功")
+                    .set("trade_state_desc", if self.refunds.is_empty() { "支付成功" } else { "转入退款" })
                     .set("cash_fee_type", "CNY");
             }
         }

@@ -1,19 +1,26 @@
 //! What the WeChat on a customer's phone checks when a mini program calls `wx.requestPayment`.
 //!
-//! Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011939566>.
+//! Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011939566> (API v2) and
+//! <https://pay.weixin.qq.com/doc/v3/merchant/4012791898> (API v3).
 
 use jiff::Timestamp;
 use serde_json::Value;
 use weixin::{
-    NonceStr,
-    pay::v2::{SignType, request_payment::RequestPayment, unified_order::PREPAY_ID_VALID_S},
+    AppId, NonceStr,
+    pay::{
+        RequestPayment,
+        v2::{SignType, unified_order::PREPAY_ID_VALID_S},
+    },
 };
 
 use super::{
-    Order, OrderState,
+    Api, Order, OrderState, Subject,
     notify::{Notification, NotificationState},
 };
-use crate::world::World;
+use crate::{
+    merchant::{Merchant, MerchantV3, Standing},
+    world::World,
+};
 
 /// What the customer does at the payment sheet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -43,6 +50,8 @@ pub enum PhoneError {
 pub(crate) const REQUEST_PAYMENT_OK: &str = "requestPayment:ok";
 
 const SIGNATURE_WRONG: &str = "支付验证签名失败";
+const NOT_RSA: &str = "支付验证签名失败：signType应为RSA";
+const PAY_SIGN_WRONG: &str = "支付验证签名失败：paySign与商户证书不匹配";
 const PREPAY_ID_WRONG: &str = "调用支付JSAPI缺少参数：total_fee";
 const PAID: &str = "该订单已支付";
 const EXPIRED: &str = "该订单已过期";
@@ -67,31 +76,39 @@ impl World {
         let customer = self.customers.get(customer).ok_or_else(|| failed(OTHER_CUSTOMER))?;
         let (appid, openid) = (customer.appid.clone(), customer.openid.clone());
         let seed = self.seed();
-        let api_v2_key = self.orders.get(&key).and_then(|order| self.merchants.get(order.mchid.as_str()));
-        let api_v2_key =
-            api_v2_key.map(|merchant| merchant.api_v2_key.clone()).ok_or_else(|| failed(PREPAY_ID_WRONG))?;
         let order = self.order(&key, now).filter(|order| order.appid == appid);
-        let order = order.ok_or_else(|| failed(PREPAY_ID_WRONG))?;
-        let sign_type = declared.as_deref().map_or(Ok(SignType::Md5), SignType::from_wire);
-        let sign_type = sign_type.map_err(|_| failed(SIGNATURE_WRONG))?;
-        parameters.verify(&appid, sign_type, &api_v2_key).map_err(|_| failed(SIGNATURE_WRONG))?;
-        if now.as_second() - made_at.as_second() >= PREPAY_ID_VALID_S {
+        let api = order.map(|order| order.api).ok_or_else(|| failed(PREPAY_ID_WRONG))?;
+        let young = now.as_second() - made_at.as_second() < PREPAY_ID_VALID_S;
+        // Each version has its own order of the checks.
+        if api == Api::V3 && !young {
             return Err(failed(PREPAY_ID_WRONG));
         }
-        if order.openid != openid {
+        let mchid = self.orders.get(&key).map(|order| order.mchid.as_str()).unwrap_or_default();
+        let signed = match api {
+            Api::V2 => verifies_v2(self.merchants.get(mchid), &parameters, &appid, declared.as_deref()),
+            Api::V3 => verifies_v3(self.merchants_v3.get(mchid), &parameters, &appid),
+        };
+        signed.map_err(failed)?;
+        let order = self.orders.get_mut(&key).ok_or_else(|| failed(PREPAY_ID_WRONG))?;
+        if !young {
+            return Err(failed(PREPAY_ID_WRONG));
+        }
+        let other_customer = order.openid != openid;
+        if api == Api::V2 && other_customer {
             return Err(failed(OTHER_CUSTOMER));
         }
         match order.state {
             OrderState::Paid { .. } => return Err(failed(PAID)),
             OrderState::Closed => return Err(failed(EXPIRED)),
             OrderState::NotPay if order.time_expire.is_some_and(|last| now > last) => return Err(failed(EXPIRED)),
+            OrderState::NotPay if other_customer => return Err(failed(OTHER_CUSTOMER)),
             OrderState::NotPay if choice == Choice::Cancel => return Err(PhoneError::Cancelled),
             OrderState::NotPay => {}
         }
         let transaction_id = seed.transaction_id(&key, now);
         order.pay(now, transaction_id.clone(), declared);
         if order.notification.as_ref().is_some_and(Notification::is_pending) {
-            self.due.insert((now, key.clone()));
+            self.due.insert((now, Subject::Payment(key.clone())));
         }
         self.transactions.insert(transaction_id.to_string(), key);
         Ok(())
@@ -104,6 +121,33 @@ impl Order {
         let url = self.parameter("notify_url").unwrap_or_default().to_owned();
         self.notification = Some(Notification::new(url, now));
     }
+}
+
+/// API v2: the key and the type of the order. An error is the reason.
+fn verifies_v2(
+    merchant: Option<&Merchant>,
+    parameters: &RequestPayment,
+    appid: &AppId,
+    declared: Option<&str>,
+) -> Result<(), &'static str> {
+    let sign_type = declared.map_or(Ok(SignType::Md5), SignType::from_wire);
+    let sign_type = sign_type.map_err(|_| SIGNATURE_WRONG)?;
+    // Merchants are never taken away.
+    let merchant = merchant.ok_or(PREPAY_ID_WRONG)?;
+    parameters.verify(appid, sign_type, &merchant.api_v2_key).map_err(|_| SIGNATURE_WRONG)
+}
+
+/// API v3: any certificate of the merchant that is in good standing. The phone says only that the signature is wrong;
+/// the hint is the simulator's.
+///
+/// Source: <https://pay.weixin.qq.com/doc/v3/merchant/4012791898>.
+fn verifies_v3(merchant: Option<&MerchantV3>, parameters: &RequestPayment, appid: &AppId) -> Result<(), &'static str> {
+    if parameters.sign_type != "RSA" {
+        return Err(NOT_RSA);
+    }
+    let mut good = merchant.iter().flat_map(|merchant| &merchant.certificates).filter(|known| known.is(Standing::Good));
+    let verifies = good.any(|known| parameters.verifies_v3(appid, &known.certificate.key));
+    if verifies { Ok(()) } else { Err(PAY_SIGN_WRONG) }
 }
 
 /// Reads the argument as the phone does: five texts; anything else in the object is ignored.

@@ -6,6 +6,7 @@ mod request_payment;
 mod transaction;
 pub mod v2;
 pub mod v3;
+mod wire_codes;
 
 pub use refund::{Refund, RefundState};
 pub use request_payment::RequestPayment;

@@ -9,7 +9,10 @@ use std::{
 };
 
 use weixin::{AppId, Fen};
-use weixin_simulator::{DEMO_API_V2_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, Options, Simulator};
+use weixin_simulator::{
+    DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, DEMO_MERCHANT_CERTIFICATE_PEM,
+    DEMO_MERCHANT_KEY_PEM, DEMO_PUBLIC_KEY_ID, DEMO_PUBLIC_KEY_PEM, Options, Simulator,
+};
 
 use super::{
     CliError,
@@ -21,7 +24,7 @@ use crate::{
     api_key::{self, Scope},
     app::App,
     clock::{system_clock, system_entropy},
-    config::{Config, LogFormat, empty_environment, new_master_key},
+    config::{Api, Config, LogFormat, empty_environment, new_master_key},
     database::{Realm, migrate},
     product::{self, Product},
 };
@@ -44,8 +47,18 @@ pub(super) struct DevArgs {
 }
 
 /// The files that `dev` keeps. `--fresh` removes these and nothing else.
-const FILES: [&str; 7] =
-    ["zhanggui.db", "zhanggui.db-wal", "zhanggui.db-shm", "simulator.json", "zhanggui.toml", "master.key", "api.key"];
+const FILES: [&str; 10] = [
+    "zhanggui.db",
+    "zhanggui.db-wal",
+    "zhanggui.db-shm",
+    "simulator.json",
+    "zhanggui.toml",
+    "master.key",
+    "api.key",
+    "apiclient_key.pem",
+    "apiclient_cert.pem",
+    "pub_key.pem",
+];
 
 /// How many ports are tried one after the other.
 const PORTS_TRIED: u16 = 100;
@@ -68,7 +81,7 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
         ..Options::demo()
     })
     .await?;
-    let config = configuration(&Place { folder: data, port }, &simulator.base_url())?;
+    let config = configuration(&Place { folder: data, port, api: Api::V3 }, &simulator.base_url())?;
     migrate(&config.database, Realm::Simulated, system_clock()()).await?;
     let server = Running::start(config).await?;
     add_sample_products(&server.app).await?;
@@ -107,15 +120,27 @@ pub(super) struct Place<'a> {
     pub(super) folder: &'a Path,
     /// On 127.0.0.1.
     pub(super) port: u16,
+    /// The version of WeChat Pay with which new payments are made.
+    pub(super) api: Api,
 }
 
 /// Writes the configuration, so that `zhanggui serve --config` can use it, too, and reads it as `serve` would.
 pub(super) fn configuration(place: &Place<'_>, simulator: &str) -> Result<Config, CliError> {
-    let Place { folder: data, port } = place;
+    let Place { folder: data, port, api } = place;
     let key = data.join("master.key");
     if !key.exists() {
         write_new(&key, &new_master_key(&system_entropy()), Readers::Owner)?;
     }
+    let fake_keys = [
+        ("apiclient_key.pem", DEMO_MERCHANT_KEY_PEM),
+        ("apiclient_cert.pem", DEMO_MERCHANT_CERTIFICATE_PEM),
+        ("pub_key.pem", DEMO_PUBLIC_KEY_PEM),
+    ];
+    for (file, pem) in fake_keys {
+        let path = data.join(file);
+        std::fs::write(&path, pem).map_err(CliError::file(format!("cannot write {}", path.display())))?;
+    }
+    let api = api.as_str();
     let text = format!(
         "# Made by `zhanggui dev`, which writes it anew at every start. All keys are fake.\n\
          [server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n\n\
@@ -123,7 +148,11 @@ pub(super) fn configuration(place: &Place<'_>, simulator: &str) -> Result<Config
          [secrets]\nmaster_key_file = \"master.key\"\n\n\
          [wechat]\nrealm = \"simulated\"\npay_url = \"{simulator}\"\napi_url = \"{simulator}\"\n\n\
          [log]\nformat = \"text\"\n\n\
-         [[merchant]]\nmchid = \"{DEMO_MCHID}\"\napi_v2_key = \"{DEMO_API_V2_KEY}\"\n\n\
+         [[merchant]]\nmchid = \"{DEMO_MCHID}\"\napi = \"{api}\"\n\
+         private_key_file = \"apiclient_key.pem\"\ncertificate_file = \"apiclient_cert.pem\"\n\
+         api_v3_key = \"{DEMO_API_V3_KEY}\"\n\
+         public_key_id = \"{DEMO_PUBLIC_KEY_ID}\"\npublic_key_file = \"pub_key.pem\"\n\
+         api_v2_key = \"{DEMO_API_V2_KEY}\"\n\n\
          [[app]]\nappid = \"{DEMO_APPID}\"\nsecret = \"{DEMO_APP_SECRET}\"\nmerchant = \"{DEMO_MCHID}\"\n"
     );
     let path = data.join("zhanggui.toml");

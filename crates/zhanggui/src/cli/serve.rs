@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::{CliError, ConfigArgument, log, open};
 use crate::{
     app::App,
+    background::Background,
     clock::{system_clock, system_entropy},
     config::Config,
     http::Server,
-    job::Runner,
+    job, payment,
 };
 
 /// Arguments of `zhanggui serve`.
@@ -32,7 +33,7 @@ pub(super) async fn run(arguments: &ServeArgs) -> Result<(), CliError> {
 pub(super) struct Running {
     pub(super) app: Arc<App>,
     pub(super) http: Server,
-    jobs: Runner,
+    background: [Background; 2],
 }
 
 impl Running {
@@ -40,15 +41,17 @@ impl Running {
         let database = open(&config).await?;
         let app = App::new(config, database, system_clock(), system_entropy())?;
         let http = Server::start(Arc::clone(&app)).await?;
-        let jobs = Runner::start(Arc::clone(&app));
-        Ok(Self { app, http, jobs })
+        let background = [job::start(Arc::clone(&app)), payment::keep_keys_fresh(Arc::clone(&app))];
+        Ok(Self { app, http, background })
     }
 
     /// Requests first, then jobs, then the database: nothing that was answered is lost.
     pub(super) async fn stop(self) {
         tracing::info!("stopping: finishing what is under way");
         self.http.stop().await;
-        self.jobs.stop().await;
+        for work in self.background {
+            work.stop().await;
+        }
         self.app.database.clone().close().await;
         tracing::info!("stopped");
     }

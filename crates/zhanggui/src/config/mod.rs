@@ -3,6 +3,7 @@
 //!
 //! [`Config::load`] gives either a configuration that can work or all its problems at once, each with its line.
 
+mod merchant;
 mod reader;
 mod template;
 #[cfg(test)]
@@ -11,13 +12,14 @@ mod tests;
 use std::{collections::HashMap, net::SocketAddr, path::Path, time::Duration};
 
 use jiff::SignedDuration;
-use weixin::{ApiV2Key, AppId, AppSecret, MchId, NotifyUrl, pay::v2::SignType};
+use weixin::{AppId, AppSecret, MchId, NotifyUrl};
 use weixin_client::Hosts;
 
 use crate::{
     database::{DatabaseUrl, Realm},
     seal::MasterKey,
 };
+pub use merchant::{Api, Merchant, V2, V3};
 pub use reader::{ConfigError, Problem};
 use reader::{Reader, Section};
 pub use template::{TEMPLATE, new_master_key};
@@ -95,20 +97,6 @@ pub struct App {
     pub mchid: MchId,
 }
 
-/// A merchant and how it is paid.
-pub struct Merchant {
-    /// Its number.
-    pub mchid: MchId,
-    /// The key of API v2.
-    pub api_v2_key: ApiV2Key,
-    /// The hash of API v2; a notification with another one is refused.
-    pub sign_type: SignType,
-    /// Whether a v2 notification is only a hint that a query has to confirm.
-    pub confirm_v2: bool,
-    /// Where WeChat reports payments: `{public_url}/wechat/pay/{mchid}`.
-    pub notify_url: NotifyUrl,
-}
-
 impl Config {
     /// Reads a file and the environment of the process.
     ///
@@ -128,7 +116,8 @@ impl Config {
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(text, path, environment);
-        let config = read(&mut reader);
+        // What is not TOML has no keys that could be missing.
+        let config = if reader.has_problems() { None } else { read(&mut reader) };
         reader.finish(config)
     }
 
@@ -165,7 +154,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
     secrets.end(reader);
     let order = read_order(reader);
     let log = read_log(reader);
-    let merchants = read_merchants(reader, realm, server.as_ref());
+    let merchants = merchant::read(reader, realm, server.as_ref());
     let apps = read_apps(reader, realm, &merchants);
     reader.end();
     Some(Config {
@@ -273,44 +262,6 @@ fn read_log(reader: &mut Reader<'_>) -> Option<LogFormat> {
         _ => Err("must be \"json\" or \"text\"".to_owned()),
     };
     reader.check(&format, parsed)
-}
-
-fn read_merchants(reader: &mut Reader<'_>, realm: Realm, server: Option<&Server>) -> Vec<Merchant> {
-    let mut merchants: Vec<Merchant> = Vec::new();
-    for mut section in reader.sections("merchant") {
-        let mchid = section.parsed(reader, "mchid", MchId::parse);
-        let api = section.text_or(reader, "api", "v2");
-        if let Some(api) = api.filter(|api| api.value != "v2") {
-            reader.problem(&api, "must be \"v2\": this version speaks API v2 only");
-        }
-        let api_v2_key = section.secret(reader, "api_v2_key").and_then(|text| {
-            let key = ApiV2Key::parse(text.value.as_str()).map_err(|error| error.rule.to_owned());
-            reader.check(&text, real_if_live(realm, &text.value, key))
-        });
-        let sign_type = section.text_or(reader, "sign_type", "HMAC-SHA256").and_then(|text| {
-            let sign_type = SignType::from_wire(&text.value).map_err(|error| error.rule.to_owned());
-            reader.check(&text, sign_type)
-        });
-        let confirm_v2 = section.flag_or(reader, "confirm_v2", true);
-        section.end(reader);
-        if merchants.iter().any(|known| Some(&known.mchid) == mchid.as_ref()) {
-            section.problem(reader, "mchid", "stands twice in the file");
-        }
-        let merchant = || {
-            let mchid = mchid?;
-            // public_url was checked to make such an address.
-            let notify_url = NotifyUrl::parse(format!("{}/wechat/pay/{mchid}", server?.public_url)).ok()?;
-            Some(Merchant {
-                mchid,
-                api_v2_key: api_v2_key?,
-                sign_type: sign_type?,
-                confirm_v2: confirm_v2?,
-                notify_url,
-            })
-        };
-        merchants.extend(merchant());
-    }
-    merchants
 }
 
 fn read_apps(reader: &mut Reader<'_>, realm: Realm, merchants: &[Merchant]) -> Vec<App> {

@@ -196,6 +196,11 @@ impl<'a> Reader<'a> {
         !self.problems.is_empty()
     }
 
+    /// How many problems there are so far.
+    pub(super) fn count(&self) -> usize {
+        self.problems.len()
+    }
+
     fn push(&mut self, line: Option<usize>, text: String) {
         self.problems.push(Problem { line, text });
     }
@@ -315,21 +320,25 @@ impl Section {
     /// exactly one of them.
     pub(super) fn secret(&mut self, reader: &mut Reader<'_>, key: &str) -> Option<Found> {
         let before = reader.problems.len();
+        let found = self.optional_secret(reader, key);
+        if found.is_none() && reader.problems.len() == before {
+            self.problem(reader, key, &once(key));
+        }
+        found
+    }
+
+    /// As [`Section::secret`], but none of the three is fine, too.
+    pub(super) fn optional_secret(&mut self, reader: &mut Reader<'_>, key: &str) -> Option<Found> {
         let direct = self.optional_text(reader, key);
         let file = self.optional_text(reader, &format!("{key}_file"));
         let variable = self.optional_text(reader, &format!("{key}_env"));
         let given = [&direct, &file, &variable].into_iter().flatten().count();
-        if given != 1 {
-            if reader.problems.len() == before {
-                let text = format!("must be given once: as {key}, as {key}_file or as {key}_env");
-                self.problem(reader, key, &text);
-            }
+        if given > 1 {
+            self.problem(reader, key, &once(key));
             return None;
         }
         if let Some(file) = file {
-            let bytes = read_file(reader, &file)?;
-            let value = String::from_utf8(bytes).map_err(|_| "names a file that is not UTF-8 text".to_owned());
-            let value = reader.check(&file, value)?;
+            let value = text_of(reader, &file)?;
             // Editors end a file with a line break; a key never has one.
             return Some(Found { value: value.trim_end_matches(['\r', '\n']).to_owned(), ..file });
         }
@@ -347,6 +356,12 @@ impl Section {
         read_file(reader, &found)
     }
 
+    /// The text in the file that the key names.
+    pub(super) fn optional_text_file(&mut self, reader: &mut Reader<'_>, key: &str) -> Option<Found> {
+        let found = self.optional_text(reader, key)?;
+        Some(Found { value: text_of(reader, &found)?, ..found })
+    }
+
     pub(super) fn problem(&self, reader: &mut Reader<'_>, key: &str, text: &str) {
         reader.push(self.line, format!("{}.{key} {text}", self.name));
     }
@@ -359,6 +374,15 @@ impl Section {
             reader.push(Some(entry.line), format!("unknown key {}.{}{nearest}", self.name, entry.key));
         }
     }
+}
+
+fn once(key: &str) -> String {
+    format!("must be given once: as {key}, as {key}_file or as {key}_env")
+}
+
+fn text_of(reader: &mut Reader<'_>, found: &Found) -> Option<String> {
+    let bytes = read_file(reader, found)?;
+    reader.check(found, String::from_utf8(bytes).map_err(|_| "names a file that is not UTF-8 text".to_owned()))
 }
 
 fn read_file(reader: &mut Reader<'_>, found: &Found) -> Option<Vec<u8>> {

@@ -11,6 +11,7 @@ public_url = "https://shop.example.com"
 master_key = "0101010101010101010101010101010101010101010101010101010101010101"
 [[merchant]]
 mchid = "1600000001"
+api = "v2"
 api_v2_key = "0123456789abcdefghijklmnopqrstuv"
 [[app]]
 appid = "wx0123456789abcdef"
@@ -35,7 +36,7 @@ fn check(from: &str, to: &str, message: &str) {
 fn a_small_configuration_is_enough() {
     let config = parse(GOOD).unwrap();
     assert_eq!(config.merchants[0].notify_url.as_str(), "https://shop.example.com/wechat/pay/1600000001");
-    assert!(config.merchants[0].confirm_v2);
+    assert!(config.merchants[0].v2.as_ref().unwrap().confirm);
     assert!(config.wechat.pay.is_official() && config.wechat.mini_program.is_official());
     assert_eq!(config.database.sqlite_path(), Some(Path::new("/nowhere/zhanggui.db")));
 }
@@ -44,7 +45,7 @@ fn a_small_configuration_is_enough() {
 fn an_unknown_key_names_its_line_and_the_nearest_known_one() {
     check("public_url =", "publik_url =", "line 3: unknown key server.publik_url; did you mean public_url?");
     check("[secrets]", "[secretz]", "line 4: unknown section or key secretz; did you mean secrets?");
-    check("secret = ", "colour = \"red\"\nsecret = ", "line 11: unknown key app.colour; known are appid, secret");
+    check("secret = ", "colour = \"red\"\nsecret = ", "line 12: unknown key app.colour; known are appid, secret");
 }
 
 #[test]
@@ -59,12 +60,12 @@ fn a_secret_is_given_exactly_once() {
 
 #[test]
 fn a_missing_file_or_variable_is_named() {
-    check("api_v2_key = ", "api_v2_key_file = ", "line 8: merchant.api_v2_key_file names /nowhere/0123456789");
+    check("api_v2_key = ", "api_v2_key_file = ", "line 9: merchant.api_v2_key_file names /nowhere/0123456789");
     let key = "api_v2_key = \"0123456789abcdefghijklmnopqrstuv\"";
     check(
         key,
         "api_v2_key_env = \"SHOP_KEY\"",
-        "line 8: merchant.api_v2_key_env names the variable SHOP_KEY, which is not set",
+        "line 9: merchant.api_v2_key_env names the variable SHOP_KEY, which is not set",
     );
 }
 
@@ -73,7 +74,7 @@ fn a_wrong_key_length_is_told_without_the_key() {
     check(
         "0123456789abcdefghijklmnopqrstuv",
         "needle56789",
-        "line 8: merchant.api_v2_key must be 32 letters or digits",
+        "line 9: merchant.api_v2_key must be 32 letters or digits",
     );
     check("\"01010101", "\"needle", "line 5: secrets.master_key must be 64 hexadecimal digits");
     let error = parse(&GOOD.replace("0123456789abcdefghijklmnopqrstuv", "needle56789")).err().unwrap();
@@ -117,8 +118,9 @@ fn numbers_stay_within_their_bounds() {
 #[test]
 fn an_app_names_a_merchant_of_the_file_and_stands_once() {
     check("merchant = \"1600000001\"", "merchant = \"1600000009\"", "app.merchant names no [[merchant]] of this file");
-    let twice =
-        format!("{GOOD}[[merchant]]\nmchid = \"1600000001\"\napi_v2_key = \"0123456789abcdefghijklmnopqrstuv\"\n");
+    let twice = format!(
+        "{GOOD}[[merchant]]\nmchid = \"1600000001\"\napi = \"v2\"\napi_v2_key = \"0123456789abcdefghijklmnopqrstuv\"\n"
+    );
     assert!(parse(&twice).err().unwrap().to_string().contains("merchant.mchid stands twice"));
 }
 
@@ -152,8 +154,9 @@ fn the_environment_overrides_the_file() {
     let environment = environment_of(HashMap::from(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))));
     let config = Config::parse(GOOD, Path::new("zhanggui.toml"), &environment).unwrap();
     assert_eq!(config.server.listen.port(), 9999);
-    assert_eq!(config.merchants[0].sign_type, weixin::pay::v2::SignType::Md5);
-    assert!(!config.merchants[0].confirm_v2);
+    let v2 = config.merchants[0].v2.as_ref().unwrap();
+    assert_eq!(v2.sign_type, weixin::pay::v2::SignType::Md5);
+    assert!(!v2.confirm);
     assert_eq!(config.order.expires_in, jiff::SignedDuration::from_mins(30));
 }
 
@@ -168,6 +171,122 @@ fn a_wrong_variable_is_named() {
 fn the_template_lacks_nothing_but_the_merchants_own_files() {
     let error = parse(TEMPLATE).err().unwrap();
     let missing: Vec<_> = error.problems.iter().map(|problem| problem.text.as_str()).collect();
-    assert_eq!(missing.len(), 3, "{missing:#?}");
+    assert_eq!(missing.len(), 6, "{missing:#?}");
     assert!(missing.iter().all(|text| text.contains("_file names /nowhere/")), "{missing:#?}");
+}
+
+/// A folder with the fake keys of the protocol's vectors, and a configuration of API v3 in it.
+struct V3 {
+    folder: tempfile::TempDir,
+    text: String,
+}
+
+impl V3 {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let vectors: serde_json::Value =
+            serde_json::from_str(include_str!("../../../weixin/tests/vectors/pay-v3.json")).unwrap();
+        let write = |file: &str, owner: &str, field: &str| {
+            let text = vectors["keys"][owner][field].as_str().unwrap();
+            std::fs::write(folder.path().join(file), text).unwrap();
+        };
+        write("apiclient_key.pem", "MERCHANT", "private_key_pem");
+        write("apiclient_cert.pem", "MERCHANT", "certificate_pem");
+        write("pub_key.pem", "PUBLIC_KEY", "public_key_pem");
+        write("stranger.pem", "STRANGER", "private_key_pem");
+        let v2 = "api = \"v2\"\napi_v2_key = \"0123456789abcdefghijklmnopqrstuv\"\n";
+        let v3 = "private_key_file = \"apiclient_key.pem\"\ncertificate_file = \"apiclient_cert.pem\"\n\
+                  api_v3_key = \"0123456789abcdefGHIJKLMNOPqrstuv\"\n\
+                  public_key_id = \"PUB_KEY_ID_0119000001092026010100000000000001\"\npublic_key_file = \"pub_key.pem\"\n";
+        assert!(GOOD.contains(v2));
+        Self { folder, text: GOOD.replace(v2, v3) }
+    }
+
+    fn parse(&self, text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, &self.folder.path().join("zhanggui.toml"), &empty_environment)
+    }
+
+    #[track_caller]
+    fn check(&self, from: &str, to: &str, message: &str) {
+        assert!(self.text.contains(from), "{from}");
+        let Err(error) = self.parse(&self.text.replace(from, to)) else { panic!("{to} was accepted") };
+        let text = error.to_string();
+        assert!(text.contains(message), "expected {message:?} in:\n{text}");
+    }
+}
+
+#[test]
+fn api_v3_is_the_default_and_takes_the_files_of_the_merchant_platform() {
+    let v3 = V3::new();
+    let config = v3.parse(&v3.text).unwrap();
+    let merchant = &config.merchants[0];
+    assert_eq!(merchant.api, super::Api::V3);
+    assert!(merchant.v2.is_none());
+    let keys = merchant.v3.as_ref().unwrap();
+    assert_eq!(keys.credential.serial_no.as_str(), "5C2A90D1E4B7368F00112233445566778899AABB");
+    assert!(keys.public_key.is_some() && keys.certificate.is_some());
+}
+
+#[test]
+fn the_serial_number_serves_in_place_of_the_certificate_and_the_public_key_may_be_absent() {
+    let v3 = V3::new();
+    let text = v3.text.replace(
+        "certificate_file = \"apiclient_cert.pem\"",
+        "serial_no = \"5c2a90d1e4b7368f00112233445566778899aabb\"",
+    );
+    let text = text.replace(
+        "public_key_id = \"PUB_KEY_ID_0119000001092026010100000000000001\"\npublic_key_file = \"pub_key.pem\"\n",
+        "",
+    );
+    let config = v3.parse(&text).unwrap();
+    let keys = config.merchants[0].v3.as_ref().unwrap();
+    assert_eq!(keys.credential.serial_no.as_str(), "5C2A90D1E4B7368F00112233445566778899AABB");
+    assert!(keys.public_key.is_none());
+}
+
+#[test]
+fn each_wrong_key_of_api_v3_has_its_own_message() {
+    let v3 = V3::new();
+    let key = "private_key_file = \"apiclient_key.pem\"";
+    v3.check(
+        key,
+        "private_key_file = \"apiclient_cert.pem\"",
+        "line 8: merchant.private_key_file is a PEM of the kind CERTIFICATE, but PRIVATE KEY is needed",
+    );
+    v3.check(key, "private_key_file = \"zhanggui.pem\"", "line 8: merchant.private_key_file names ");
+    v3.check(key, "private_key = \"needle\"", "line 8: merchant.private_key is not PEM");
+    v3.check(
+        key,
+        "private_key_file = \"stranger.pem\"",
+        "line 9: merchant.certificate_file does not belong to the private key",
+    );
+    v3.check(key, "", "merchant.private_key must be given once");
+    v3.check(
+        "api_v3_key = \"0123456789abcdefGHIJKLMNOPqrstuv\"",
+        "api_v3_key = \"short\"",
+        "line 10: merchant.api_v3_key must be 32 letters or digits",
+    );
+    v3.check("api_v3_key = \"0123456789abcdefGHIJKLMNOPqrstuv\"", "", "merchant.api_v3_key is missing");
+    v3.check("certificate_file = \"apiclient_cert.pem\"\n", "", "merchant.serial_no or certificate_file is missing");
+    v3.check(
+        "certificate_file =",
+        "serial_no = \"1234567890\"\ncertificate_file =",
+        "line 9: merchant.serial_no is not the serial number of certificate_file, which has 5C2A90D1",
+    );
+    v3.check(
+        "certificate_file = \"apiclient_cert.pem\"",
+        "serial_no = \"PUB_KEY_ID_01\"",
+        "line 9: merchant.serial_no must be the serial number of a certificate",
+    );
+    v3.check("public_key_file = \"pub_key.pem\"", "", "merchant.public_key_file and public_key_id go together");
+    v3.check(
+        "PUB_KEY_ID_0119000001092026010100000000000001",
+        "0119000001",
+        "line 11: merchant.public_key_id must be PUB_KEY_ID_ followed by digits",
+    );
+    v3.check(
+        "public_key_file = \"pub_key.pem\"",
+        "public_key_file = \"apiclient_cert.pem\"",
+        "line 12: merchant.public_key_file is a PEM of the kind CERTIFICATE, but PUBLIC KEY is needed",
+    );
 }

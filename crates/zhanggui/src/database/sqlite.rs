@@ -99,6 +99,22 @@ pub(super) enum Access {
     Read,
 }
 
+/// The first switch needs the database alone, and SQLite does not wait for that by itself.
+fn switch_to_wal(inner: &rusqlite::Connection, busy_timeout: Duration) -> rusqlite::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let mut waited = Duration::ZERO;
+    loop {
+        let switched = inner.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        match switched {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && waited < busy_timeout => {
+                std::thread::park_timeout(PAUSE);
+                waited += PAUSE;
+            }
+            switched => return switched.map(drop),
+        }
+    }
+}
+
 pub(super) struct Connection {
     inner: rusqlite::Connection,
 }
@@ -128,7 +144,7 @@ impl Connection {
         inner.pragma_update(None, "foreign_keys", "ON")?;
         match access {
             Access::Write => {
-                inner.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
+                switch_to_wal(inner, busy_timeout)?;
                 inner.pragma_update(None, "synchronous", "FULL")?;
                 inner.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)
             }

@@ -14,7 +14,7 @@ use crate::{
     database::{DatabaseError, Tx},
     http::chain,
 };
-pub use runner::{Runner, run_due};
+pub use runner::{run_due, start};
 
 /// The kinds of jobs. The subject is an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

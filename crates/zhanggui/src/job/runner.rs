@@ -4,10 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use super::{Kind, Outcome, pause, store};
-use crate::{app::App, clock::ms, database::DatabaseError, http::chain, payment};
+use crate::{app::App, background::Background, clock::ms, database::DatabaseError, http::chain, payment};
 
 /// How long a claim holds. Longer than the longest call to WeChat with its back-up host.
 const LEASE: SignedDuration = SignedDuration::from_mins(2);
@@ -18,38 +17,20 @@ const AT_ONCE: i64 = 16;
 /// How often the table is looked at when nobody wakes the runner.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Runs jobs until it is stopped.
-pub struct Runner {
-    stop: CancellationToken,
-    running: tokio::task::JoinHandle<()>,
-}
-
-impl Runner {
-    /// Runs in the background.
-    pub fn start(app: Arc<App>) -> Self {
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let running = tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    () = app.job_wake.notified() => {}
-                    () = tokio::time::sleep(TICK) => {}
-                    () = stopped.cancelled() => return,
-                }
-                if let Err(error) = run_due(&app).await {
-                    tracing::error!(error.cause = chain(&error), "jobs could not be claimed");
-                }
+/// Runs jobs in the background.
+pub fn start(app: Arc<App>) -> Background {
+    Background::start(|stop| async move {
+        loop {
+            tokio::select! {
+                () = app.job_wake.notified() => {}
+                () = tokio::time::sleep(TICK) => {}
+                () = stop.cancelled() => return,
             }
-        });
-        Self { stop, running }
-    }
-
-    /// Lets the jobs under way finish.
-    pub async fn stop(self) {
-        self.stop.cancel();
-        // The task ends by itself; a panic in it has been logged by the runtime.
-        let _ = self.running.await;
-    }
+            if let Err(error) = run_due(&app).await {
+                tracing::error!(error.cause = chain(&error), "jobs could not be claimed");
+            }
+        }
+    })
 }
 
 /// Runs everything that is due now and gives the number of runs.

@@ -3,7 +3,7 @@
 
 use aws_lc_rs::digest;
 use jiff::Timestamp;
-use weixin::pay::Transaction;
+use weixin::{Fen, pay::Transaction};
 
 use crate::{
     app::App,
@@ -52,14 +52,47 @@ impl Verdict {
     }
 }
 
+/// Whether the message proves what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// Signed with a key that only WeChat has, or an answer to our own question.
+    Proof,
+    /// Signed with a key that both sides have: a query has to confirm it.
+    Hint,
+}
+
 /// A message and where it came from.
 #[derive(Clone)]
 pub(super) struct Message {
     pub(super) source: Source,
+    pub(super) weight: Weight,
     /// How it was verified, for example `v2 HMAC-SHA256`.
     pub(super) verified_by: String,
     pub(super) raw: bytes::Bytes,
     pub(super) request_id: Option<String>,
+}
+
+/// What a message says, as far as the table has columns for it.
+pub(super) struct Statement<'a> {
+    pub(super) mchid: &'a str,
+    pub(super) out_trade_no: &'a str,
+    pub(super) state: &'a str,
+    pub(super) total: Option<Fen>,
+    pub(super) transaction_id: Option<&'a str>,
+    pub(super) time: Option<Timestamp>,
+}
+
+impl<'a> From<&'a Transaction> for Statement<'a> {
+    fn from(transaction: &'a Transaction) -> Self {
+        Self {
+            mchid: transaction.mchid.as_str(),
+            out_trade_no: transaction.out_trade_no.as_str(),
+            state: transaction.trade_state.as_str(),
+            total: transaction.total,
+            transaction_id: transaction.transaction_id.as_ref().map(|id| id.as_str()),
+            time: transaction.success_time,
+        }
+    }
 }
 
 const INSERT: &str = "
@@ -76,7 +109,7 @@ pub(super) fn keep(
     app: &App,
     now: Timestamp,
     message: &Message,
-    transaction: &Transaction,
+    statement: &Statement<'_>,
     payment_id: Option<&str>,
     (verdict, reason): (Verdict, Option<&str>),
 ) -> Result<(), DatabaseError> {
@@ -89,16 +122,16 @@ pub(super) fn keep(
         params![
             id.as_str(),
             payment_id,
-            transaction.mchid.as_str(),
-            transaction.out_trade_no.as_str(),
+            statement.mchid,
+            statement.out_trade_no,
             message.source.as_str(),
             message.verified_by.as_str(),
             verdict.as_str(),
             reason,
-            transaction.trade_state.as_str(),
-            transaction.total.map(weixin::Fen::get),
-            transaction.transaction_id.as_ref().map(|id| id.as_str()),
-            transaction.success_time.map(ms),
+            statement.state,
+            statement.total.map(Fen::get),
+            statement.transaction_id,
+            statement.time.map(ms),
             ms(now),
             hash,
             sealed,

@@ -1,9 +1,12 @@
 //! Payments: one attempt to pay an order is one `out_trade_no` at WeChat.
 //!
 //! `prepay.rs` asks WeChat for an order and signs what the phone needs; `notify.rs` is told by WeChat; `poll.rs` asks
-//! WeChat; both hand what they learn to `settle.rs`, the only place where a payment becomes paid.
+//! WeChat; both hand what they learn to `settle.rs`, the only place where a payment becomes paid. `gateway.rs` knows the
+//! two versions of WeChat Pay; nothing else does.
 
 mod evidence;
+mod gateway;
+mod keys;
 mod notify;
 mod poll;
 mod prepay;
@@ -14,6 +17,8 @@ mod store;
 use jiff::Timestamp;
 use weixin::{AppId, MchId, OpenId, OrderAmount, OutTradeNo};
 
+use crate::config::Api;
+pub use keys::keep_keys_fresh;
 pub use notify::notify;
 pub use poll::{QueryError, refresh, run_query_job};
 pub use prepay::pay;
@@ -32,6 +37,8 @@ pub struct Payment {
     pub mchid: MchId,
     /// Who has to pay.
     pub openid: OpenId,
+    /// The version that it was made with.
+    pub api: Api,
     /// The number at WeChat.
     pub out_trade_no: OutTradeNo,
     /// How much.

@@ -1,28 +1,39 @@
-//! `POST /wechat/pay/{mchid}`: WeChat reports a payment.
+//! `POST /wechat/pay/{mchid}`: WeChat reports a payment or a refund, as v3 JSON or v2 XML.
 //!
-//! The raw bytes are verified with the key of the merchant in the address, never with one that the message chooses.
-//! SUCCESS is answered only after the statement is durable, and nothing slow happens before: confirming is a job.
-//! Every failure is an XML body with `return_code` FAIL under a status that is not 200, which asks WeChat to come
-//! again.
+//! The raw bytes are verified with the keys of the merchant in the address, never with ones that the message chooses.
+//! Success is answered only after the statement is durable, and nothing slow happens before: confirming a v2 statement
+//! is a job. Every failure has a status that is not 2xx, which asks WeChat to come again, in either version.
 //!
-//! Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011941607>.
+//! Sources: <https://pay.weixin.qq.com/doc/v3/merchant/4012791902>,
+//! <https://pay.weixin.qq.com/doc/v2/merchant/4011941607>.
 
 use std::sync::Arc;
 
 use axum::{
     extract::{Path, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use weixin::pay::v2::notification::{self, NotificationError};
+use weixin::{
+    MchId, Verified,
+    pay::{
+        Refund,
+        v2::notification::{self as v2_notification, NotificationError as V2Error},
+        v3::{
+            SignatureHeaders, VerifyError,
+            notification::{self as v3_notification, NotificationError as V3Error},
+        },
+    },
+};
 
 use super::{
-    evidence::{Message, Source},
-    settle::{Settled, settle},
+    evidence::{Message, Source, Weight},
+    gateway,
+    settle::{self, Settled, settle},
 };
 use crate::{
     app::App,
-    database::DatabaseError,
+    database::{DatabaseError, Tx},
     http::{Problem, RawBody, chain},
 };
 
@@ -30,31 +41,57 @@ use crate::{
 pub async fn notify(
     State(app): State<Arc<App>>,
     Path(mchid): Path<String>,
+    headers: HeaderMap,
     body: Result<RawBody, Problem>,
 ) -> Response {
-    let taken = match body {
-        Ok(RawBody(body)) => take(&app, &mchid, body).await,
-        Err(_) => Err(Refusal::BodyBroken),
+    let Ok(RawBody(raw)) = body else {
+        Refusal::BodyBroken.log(&mchid);
+        return Form::V3.answer(Err(Refusal::BodyBroken));
     };
-    match taken {
-        Ok(()) => answer(StatusCode::OK, notification::REPLY_SUCCESS.to_owned()),
-        Err(refusal) => {
-            refusal.log(&mchid);
-            answer(refusal.status(), notification::reply_fail(refusal.reason()))
-        }
+    let incoming = Incoming { mchid, headers, raw };
+    let form = Form::of(&incoming);
+    let taken = take(&app, form, &incoming).await;
+    if let Err(refusal) = &taken {
+        refusal.log(&incoming.mchid);
     }
+    form.answer(taken)
 }
 
-async fn take(app: &Arc<App>, mchid: &str, raw: bytes::Bytes) -> Result<(), Refusal> {
-    let merchant = app.config.merchant(mchid).ok_or(Refusal::MerchantUnknown)?;
-    let verified = notification::read(&raw, &merchant.mchid, &merchant.api_v2_key, merchant.sign_type)?;
-    let Some(transaction) = verified.paid() else {
-        // Documented but never seen. It proves nothing, and there is nothing to repeat.
-        tracing::warn!(merchant.mchid = mchid, "WeChat reports a failed payment");
+/// What came in.
+struct Incoming {
+    mchid: String,
+    headers: HeaderMap,
+    raw: bytes::Bytes,
+}
+
+async fn take(app: &Arc<App>, form: Form, incoming: &Incoming) -> Result<(), Refusal> {
+    let merchant = app.config.merchant(&incoming.mchid).ok_or(Refusal::MerchantUnknown)?;
+    let (message, transaction) = match form {
+        Form::V2 => {
+            let v2 = merchant.v2.as_ref().ok_or(Refusal::VersionNotConfigured)?;
+            let verified = v2_notification::read(&incoming.raw, &merchant.mchid, &v2.key, v2.sign_type)?;
+            let verified_by = format!("v2 {}", v2.sign_type.as_str());
+            let weight = if v2.confirm { Weight::Hint } else { Weight::Proof };
+            (message(incoming, verified_by, weight), verified.paid())
+        }
+        Form::V3 => {
+            let keys = gateway::v3_keys(app, merchant).map_err(|_| Refusal::VersionNotConfigured)?;
+            let header = |name: &'static str| incoming.headers.get(name).and_then(|value| value.to_str().ok());
+            let headers = SignatureHeaders::read(header)?;
+            let verified = app.pay_v3.verify_callback(keys, &headers, &incoming.raw).await?;
+            let notification = v3_notification::read(verified, &merchant.mchid, &keys.api_v3_key)?;
+            let told = message(incoming, format!("v3 {}", headers.serial), Weight::Proof);
+            if let Some(refund) = notification.refunded() {
+                return keep_refund(app, told, merchant.mchid.clone(), refund).await;
+            }
+            (told, notification.paid())
+        }
+    };
+    let Some(transaction) = transaction else {
+        // Verified, but nothing that concerns an order. There is nothing to repeat.
+        tracing::warn!(merchant.mchid = incoming.mchid, "WeChat reports something else than a payment");
         return Ok(());
     };
-    let verified_by = format!("v2 {}", merchant.sign_type.as_str());
-    let message = Message { source: Source::Notification, verified_by, raw, request_id: None };
     let (now, settling) = (app.now(), Arc::clone(app));
     let settled = app.database.write(move |tx| settle(tx, &settling, now, &message, &transaction)).await?;
     match settled {
@@ -70,23 +107,77 @@ async fn take(app: &Arc<App>, mchid: &str, raw: bytes::Bytes) -> Result<(), Refu
     }
 }
 
-fn answer(status: StatusCode, xml: String) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/xml; charset=utf-8")], xml).into_response()
+fn message(incoming: &Incoming, verified_by: String, weight: Weight) -> Message {
+    let raw = incoming.raw.clone();
+    Message { source: Source::Notification, weight, verified_by, raw, request_id: None }
+}
+
+/// A refund that was made elsewhere, for example on the merchant platform. It is written down, and a person looks.
+async fn keep_refund(app: &Arc<App>, message: Message, mchid: MchId, refund: Verified<Refund>) -> Result<(), Refusal> {
+    let (now, writing) = (app.now(), Arc::clone(app));
+    let keep = move |tx: &mut Tx| settle::keep_refund(tx, &writing, now, &message, mchid.as_str(), &refund);
+    app.database.write(keep).await?;
+    Ok(())
+}
+
+/// The version that a notification speaks. One address takes both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    V2,
+    V3,
+}
+
+impl Form {
+    fn of(incoming: &Incoming) -> Self {
+        let signed = incoming.headers.keys().any(|name| name.as_str().starts_with("wechatpay-"));
+        let json = incoming.raw.trim_ascii_start().first() == Some(&b'{');
+        if signed || json { Self::V3 } else { Self::V2 }
+    }
+
+    /// The answer in WeChat's form: v2 reads the body, v3 the status; every failure fails in both.
+    fn answer(self, taken: Result<(), Refusal>) -> Response {
+        let (status, body) = match (&taken, self) {
+            (Ok(()), Self::V2) => (StatusCode::OK, v2_notification::REPLY_SUCCESS.to_owned()),
+            (Ok(()), Self::V3) => return StatusCode::NO_CONTENT.into_response(),
+            (Err(refusal), Self::V2) => (refusal.status(), v2_notification::reply_fail(refusal.reason())),
+            (Err(refusal), Self::V3) => (refusal.status(), v3_notification::reply_fail(refusal.reason())),
+        };
+        let content_type = match self {
+            Self::V2 => "text/xml; charset=utf-8",
+            Self::V3 => "application/json; charset=utf-8",
+        };
+        (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
+    }
 }
 
 /// Why WeChat (or somebody else) has to come again.
 #[derive(Debug)]
 enum Refusal {
     MerchantUnknown,
+    VersionNotConfigured,
     BodyBroken,
-    NotBelieved(NotificationError),
+    V2(V2Error),
+    Signature(VerifyError),
+    V3(V3Error),
     Quarantined,
     NotDurable(DatabaseError),
 }
 
-impl From<NotificationError> for Refusal {
-    fn from(error: NotificationError) -> Self {
-        Self::NotBelieved(error)
+impl From<V2Error> for Refusal {
+    fn from(error: V2Error) -> Self {
+        Self::V2(error)
+    }
+}
+
+impl From<VerifyError> for Refusal {
+    fn from(error: VerifyError) -> Self {
+        Self::Signature(error)
+    }
+}
+
+impl From<V3Error> for Refusal {
+    fn from(error: V3Error) -> Self {
+        Self::V3(error)
     }
 }
 
@@ -100,41 +191,56 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::MerchantUnknown => StatusCode::NOT_FOUND,
-            Self::BodyBroken | Self::NotBelieved(_) => StatusCode::BAD_REQUEST,
+            Self::BodyBroken | Self::V2(_) | Self::V3(_) => StatusCode::BAD_REQUEST,
+            Self::Signature(_) => StatusCode::UNAUTHORIZED,
             Self::Quarantined => StatusCode::CONFLICT,
-            Self::NotDurable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::VersionNotConfigured | Self::NotDurable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// What stands in `return_msg`. Nothing about the cause: the sender may be anybody.
+    /// What the sender is told. Nothing about the cause: the sender may be anybody.
     fn reason(&self) -> &'static str {
         match self {
             Self::MerchantUnknown => "商户号不存在",
-            Self::BodyBroken => "报文错误",
-            Self::NotBelieved(NotificationError::NotAuthentic(_)) => "签名失败",
-            Self::NotBelieved(_) => "报文错误",
+            Self::Signature(_) | Self::V2(V2Error::NotAuthentic(_)) => "签名失败",
+            Self::BodyBroken | Self::V2(_) | Self::V3(_) => "报文错误",
             Self::Quarantined => "订单信息不一致",
-            Self::NotDurable(_) => "系统繁忙",
+            Self::VersionNotConfigured | Self::NotDurable(_) => "系统繁忙",
         }
     }
 
     fn log(&self, mchid: &str) {
+        let cause: Option<&(dyn std::error::Error + 'static)> = match self {
+            Self::V2(error) => Some(error),
+            Self::Signature(error) => Some(error),
+            Self::V3(error) => Some(error),
+            Self::NotDurable(error) => Some(error),
+            Self::MerchantUnknown | Self::VersionNotConfigured | Self::BodyBroken | Self::Quarantined => None,
+        };
+        let cause = cause.map(chain).unwrap_or_default();
         match self {
+            // Anybody can cause these.
             Self::MerchantUnknown | Self::BodyBroken => {
                 tracing::info!("a notification was refused: {}", self.reason());
             }
-            Self::NotBelieved(error) => {
-                tracing::warn!(merchant.mchid = mchid, error.cause = chain(error), "a notification was not believed");
+            // WeChat tests whether we verify. We do.
+            Self::Signature(VerifyError::Probe) => {
+                tracing::info!(merchant.mchid = mchid, "a probe of WeChat was refused, as it must be");
+            }
+            Self::V2(_) | Self::Signature(_) | Self::V3(_) => {
+                tracing::warn!(merchant.mchid = mchid, error.cause = cause, "a notification was not believed");
             }
             Self::Quarantined => {
                 tracing::warn!(merchant.mchid = mchid, "a notification was put into quarantine");
             }
-            Self::NotDurable(error) => {
+            Self::VersionNotConfigured => {
                 tracing::error!(
                     merchant.mchid = mchid,
-                    error.cause = chain(error),
-                    "a notification was not written down"
+                    "a notification cannot be verified: the keys of its version are not configured"
                 );
+            }
+            Self::NotDurable(_) => {
+                tracing::error!(merchant.mchid = mchid, error.cause = cause, "a notification was not written down");
             }
         }
     }

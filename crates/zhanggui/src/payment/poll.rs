@@ -5,15 +5,9 @@
 
 use std::sync::Arc;
 
-use weixin::pay::v2::{
-    ErrCode,
-    order_query::{OrderQuery, Which},
-};
-use weixin_client::{CallError, MerchantKeyV2};
-
 use super::{
-    Payment, State,
-    evidence::{Message, Source},
+    Payment, State, gateway,
+    gateway::GatewayError,
     settle::{Settled, settle},
     store,
 };
@@ -36,7 +30,7 @@ pub enum QueryError {
     NotFound,
     /// WeChat did not answer, or not in a way that can be believed.
     #[error("the order query failed")]
-    Call(#[source] CallError),
+    Call(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database fails.
     #[error("the answer could not be written down")]
     Database(#[from] DatabaseError),
@@ -107,33 +101,15 @@ async fn confirm(app: &Arc<App>, payment_id: &str) -> Outcome {
 /// Asks and settles.
 pub(super) async fn query(app: &Arc<App>, payment: &Payment) -> Result<Settled, QueryError> {
     let merchant = merchant_of(app, payment).ok_or_else(|| QueryError::MerchantUnknown(payment.mchid.to_string()))?;
-    let call = OrderQuery {
-        appid: payment.appid.clone(),
-        mchid: payment.mchid.clone(),
-        which: Which::OutTradeNo(payment.out_trade_no.clone()),
-    };
-    let answered = match app.pay_v2.call(&key_of(merchant), &app.nonce_str(), &call).await {
-        Ok(answered) => answered,
-        Err(CallError::Rejected(rejected)) if rejected.err_code == ErrCode::Ordernotexist => {
-            return Err(QueryError::NotFound);
-        }
-        Err(error) => return Err(QueryError::Call(error)),
-    };
-    let message = Message {
-        source: Source::Query,
-        verified_by: format!("v2 {}", merchant.sign_type.as_str()),
-        raw: answered.evidence.answer_body.clone(),
-        request_id: answered.evidence.request_id.clone(),
-    };
+    let (message, transaction) = gateway::query(app, merchant, payment).await.map_err(|error| match error {
+        GatewayError::NotFound => QueryError::NotFound,
+        error => QueryError::Call(Box::new(error)),
+    })?;
     let (now, settling) = (app.now(), Arc::clone(app));
-    let settled = app.database.write(move |tx| settle(tx, &settling, now, &message, &answered.answer)).await?;
+    let settled = app.database.write(move |tx| settle(tx, &settling, now, &message, &transaction)).await?;
     Ok(settled)
 }
 
 pub(super) fn merchant_of<'a>(app: &'a App, payment: &Payment) -> Option<&'a Merchant> {
     app.config.merchant(payment.mchid.as_str())
-}
-
-pub(super) fn key_of(merchant: &Merchant) -> MerchantKeyV2 {
-    MerchantKeyV2 { mchid: merchant.mchid.clone(), key: merchant.api_v2_key.clone(), sign_type: merchant.sign_type }
 }

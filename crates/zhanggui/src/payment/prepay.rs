@@ -17,19 +17,14 @@ use axum::{
 };
 use jiff::{SignedDuration, Timestamp};
 use weixin::{
-    Body, OutTradeNo,
-    pay::v2::{
-        Call, SignType,
-        request_payment::RequestPayment,
-        unified_order::{PREPAY_ID_VALID_S, Refusal, UnifiedOrder},
-    },
-    xml::Fields,
+    OutTradeNo, PrepayId,
+    pay::{Refusal, RequestPayment, v2::unified_order::PREPAY_ID_VALID_S},
 };
-use weixin_client::CallError;
 
 use super::{
     Event, Next, Payment, State as PaymentState,
-    poll::{self, key_of, merchant_of},
+    gateway::{self, GatewayError, NewPayment},
+    poll::{self, merchant_of},
     settle::Settled,
     store,
 };
@@ -37,7 +32,7 @@ use crate::{
     app::App,
     config::Merchant,
     database::{DatabaseError, Tx},
-    http::{Caller, Code, Problem, WechatCause},
+    http::{Caller, Code, Problem},
     id,
     order::{self, Order, State as OrderState},
     session::Customer,
@@ -71,14 +66,9 @@ pub async fn pay(
     for _ in 0..ROUNDS_MAX {
         let payment = begin(&app, &customer, &order_id, client_ip).await?;
         let merchant = merchant_of(&app, &payment).ok_or(PayError::MerchantUnknown)?;
-        let unsigned = Fields::parse(payment.frozen_request.as_bytes()).map_err(|_| PayError::FrozenBroken)?;
-        // The hash of the frozen message, which may be older than the merchant's setting: the phone compares them.
-        let sign_type = unsigned.get("sign_type").map_or(Ok(SignType::Md5), SignType::from_wire);
-        let sign_type = sign_type.map_err(|_| PayError::FrozenBroken)?;
-        if let Some(prepay_id) = submit(&app, merchant, payment, &unsigned).await? {
-            let nonce_str = app.nonce_str();
-            let key = &merchant.api_v2_key;
-            return Ok(Json(RequestPayment::new(&customer.appid, &prepay_id, sign_type, app.now(), nonce_str, key)));
+        if let Some((payment, prepay_id)) = submit(&app, merchant, payment).await? {
+            let signed = gateway::sign_for_phone(&app, merchant, &payment, &prepay_id);
+            return Ok(Json(signed.map_err(PayError::Wechat)?));
         }
     }
     Err(Problem::new(Code::WechatBusy, "The payments of this order ended one after the other: try again.")
@@ -113,7 +103,7 @@ async fn begin(app: &Arc<App>, customer: &Customer, order_id: &str, client_ip: I
                 return renew(tx, now, &order, payment);
             }
             let merchant = writing.config.merchant(order.mchid.as_str()).ok_or(PayError::MerchantUnknown)?;
-            let payment = freeze(&order, &customer, merchant, &payment_id, now, client_ip, &nonce_str);
+            let payment = freeze(&order, &customer, merchant, &payment_id, now, client_ip, &nonce_str)?;
             store::insert(tx, &payment)?;
             Ok(payment)
         })
@@ -141,37 +131,28 @@ fn freeze(
     now: Timestamp,
     client_ip: IpAddr,
     nonce_str: &weixin::NonceStr,
-) -> Payment {
+) -> Result<Payment, PayError> {
     // The digits of our own id: 32 letters and digits, unique, with 74 random bits.
     let digits = id::suffix(id::Kind::Payment, payment_id).unwrap_or_default();
     let out_trade_no = OutTradeNo::parse(digits).expect("the digits of an id are a number that WeChat takes");
-    let call = UnifiedOrder {
-        appid: order.appid.clone(),
-        mchid: order.mchid.clone(),
-        out_trade_no: out_trade_no.clone(),
-        body: Body::clone(&order.description),
-        attach: order.attach.clone(),
-        total: order.amount,
-        openid: customer.openid.clone(),
-        client_ip,
-        time_start: Some(now),
-        time_expire: Some(order.expires.max(now + EXPIRE_MIN)),
-        notify_url: merchant.notify_url.clone(),
-    };
-    Payment {
+    let time_expire = order.expires.max(now + EXPIRE_MIN);
+    let new =
+        NewPayment { order, customer, out_trade_no: out_trade_no.clone(), client_ip, now, time_expire, nonce_str };
+    Ok(Payment {
         id: payment_id.to_owned(),
         order_id: order.id.clone(),
         appid: order.appid.clone(),
         mchid: order.mchid.clone(),
         openid: customer.openid.clone(),
+        api: merchant.api,
         out_trade_no,
         amount: order.amount,
         currency: order.currency.clone(),
-        frozen_request: call.unsigned(merchant.sign_type, nonce_str).to_xml(),
+        frozen_request: gateway::freeze(merchant, new).map_err(PayError::Wechat)?,
         attempts: 0,
         state: PaymentState::Submitting,
         created: now,
-    }
+    })
 }
 
 /// Sends the frozen request unless somebody has done so. `None`: the payment ended, look at the order again.
@@ -179,8 +160,7 @@ async fn submit(
     app: &Arc<App>,
     merchant: &Merchant,
     payment: Payment,
-    unsigned: &Fields,
-) -> Result<Option<weixin::PrepayId>, PayError> {
+) -> Result<Option<(Payment, PrepayId)>, PayError> {
     // Presses at the same moment wait here and find what the first one brought.
     let _alone = app.alone_with(&payment.id).await;
     let (id, now) = (payment.id.clone(), app.now());
@@ -191,46 +171,43 @@ async fn submit(
             store::find(tx, &id)?.ok_or(DatabaseError::NotFound)
         })
         .await?;
-    match &payment.state {
-        PaymentState::Submitting => {}
-        PaymentState::Awaiting { prepay_id, .. } => return Ok(Some(prepay_id.clone())),
-        _ => return Ok(None),
+    if payment.state != PaymentState::Submitting {
+        return Ok(awaiting(payment));
     }
-    let answered = app.pay_v2.send_frozen::<UnifiedOrder>(&key_of(merchant), unsigned).await;
-    let event = match answered {
-        Ok(answered) => Event::PrepayIssued {
-            prepay_id: answered.prepay_id.clone(),
-            until: now + SignedDuration::from_secs(PREPAY_ID_VALID_S),
-        },
-        Err(CallError::Rejected(rejected)) => match Refusal::of(&rejected.err_code) {
-            Refusal::Definitive => {
-                let event = Event::Refused { code: rejected.err_code.to_string() };
-                record(app, payment, event).await?;
-                return Err(PayError::Wechat(CallError::Rejected(rejected)));
-            }
-            Refusal::Query => {
-                tracing::info!(
-                    payment.id = payment.id,
-                    wechat.errcode = rejected.err_code.as_str(),
-                    "WeChat knows the number"
-                );
-                return match poll::query(app, &payment).await {
-                    Ok(Settled::Paid | Settled::Closed | Settled::Quarantined) => Ok(None),
-                    Ok(Settled::NotPaid | Settled::ToConfirm) | Err(_) => {
-                        Err(PayError::Wechat(CallError::Rejected(rejected)))
-                    }
-                };
-            }
-            Refusal::TryAgain => return Err(PayError::Wechat(CallError::Rejected(rejected))),
-        },
-        // Unknown is not failure: the payment stays as it is, and the next press sends the same bytes.
-        Err(error) => return Err(PayError::Wechat(error)),
+    let refused = match gateway::submit(app, merchant, &payment).await {
+        Ok(prepay_id) => {
+            let until = now + SignedDuration::from_secs(PREPAY_ID_VALID_S);
+            return Ok(awaiting(record(app, payment, Event::PrepayIssued { prepay_id, until }).await?));
+        }
+        Err(error) => error,
     };
-    let payment = record(app, payment, event).await?;
-    Ok(match payment.state {
-        PaymentState::Awaiting { prepay_id, .. } => Some(prepay_id),
+    match &refused {
+        GatewayError::Refused { refusal: Refusal::Definitive, wechat, .. } => {
+            let code = wechat.code.clone();
+            record(app, payment, Event::Refused { code }).await?;
+        }
+        GatewayError::Refused { refusal: Refusal::Query, wechat, .. } => {
+            tracing::info!(payment.id = payment.id, wechat.errcode = wechat.code, "WeChat knows the number");
+            let settled = poll::query(app, &payment).await;
+            if matches!(settled, Ok(Settled::Paid | Settled::Closed | Settled::Quarantined)) {
+                return Ok(None);
+            }
+        }
+        // Unknown is not failure: the payment stays as it is, and the next press sends the same bytes.
+        _ => {}
+    }
+    Err(PayError::Wechat(refused))
+}
+
+/// The payment with what the phone needs; `None` if it does not wait for the customer.
+fn awaiting(payment: Payment) -> Option<(Payment, PrepayId)> {
+    match &payment.state {
+        PaymentState::Awaiting { prepay_id, .. } => {
+            let prepay_id = prepay_id.clone();
+            Some((payment, prepay_id))
+        }
         _ => None,
-    })
+    }
 }
 
 /// Writes an event down and gives the payment as it is afterwards.
@@ -269,10 +246,8 @@ enum PayError {
     OrderExpired,
     #[error("the merchant of the order is not configured")]
     MerchantUnknown,
-    #[error("the frozen request cannot be read")]
-    FrozenBroken,
     #[error("WeChat did not take the order")]
-    Wechat(#[source] CallError),
+    Wechat(#[source] GatewayError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }
@@ -295,30 +270,29 @@ impl From<PayError> for Problem {
     }
 }
 
-fn wechat_problem(error: CallError) -> Problem {
+fn wechat_problem(error: GatewayError) -> Problem {
     let unavailable = "Nothing is lost: press pay again in a moment, the same payment is continued.";
     match &error {
-        CallError::Rejected(rejected) => {
-            let wechat = WechatCause {
-                code: rejected.err_code.to_string(),
-                message: rejected.err_code_des.clone(),
-                request_id: rejected.evidence.request_id.clone(),
-            };
-            let problem = match Refusal::of(&rejected.err_code) {
-                Refusal::Definitive => Problem::caused(
-                    Code::WechatRefused,
-                    format!("The operator has to look: {}.", rejected.err_code.meaning()),
-                    error,
-                ),
-                _ => Problem::caused(Code::WechatBusy, unavailable, error).retry_after(2),
+        GatewayError::Refused { refusal, wechat, meaning } => {
+            let wechat = wechat.clone();
+            let problem = match refusal {
+                Refusal::Definitive => {
+                    Problem::caused(Code::WechatRefused, format!("The operator has to look: {meaning}."), error)
+                }
+                Refusal::TryAgain | Refusal::Query => {
+                    Problem::caused(Code::WechatBusy, unavailable, error).retry_after(2)
+                }
             };
             problem.with_wechat(wechat)
         }
-        CallError::Refused { return_msg } => {
-            let wechat = WechatCause { code: "FAIL".to_owned(), message: return_msg.clone(), request_id: None };
-            let detail =
-                "WeChat did not take the request. The operator has to look at the key and the numbers of the merchant.";
+        GatewayError::NotTaken(wechat) => {
+            let wechat = wechat.clone();
+            let detail = "WeChat did not take the request. The operator has to look at the keys and numbers of the \
+                          merchant; `zhanggui doctor` says which.";
             Problem::caused(Code::WechatRefused, detail, error).with_wechat(wechat)
+        }
+        GatewayError::NotConfigured(_) | GatewayError::FrozenBroken => {
+            Problem::caused(Code::Internal, "The failure was noted. Ask the operator with the request_id.", error)
         }
         _ => Problem::caused(Code::WechatUnavailable, unavailable, error).retry_after(2),
     }

@@ -4,11 +4,14 @@
 //! writes evidence, payment, order, attention and jobs in the transaction of the caller.
 
 use jiff::Timestamp;
-use weixin::{Verified, pay::Transaction};
+use weixin::{
+    Verified,
+    pay::{Refund, Transaction},
+};
 
 use super::{
     Event, Next, Payment, State,
-    evidence::{self, Message, Source, Verdict},
+    evidence::{self, Message, Source, Statement, Verdict, Weight},
     store,
 };
 use crate::{
@@ -43,9 +46,10 @@ pub(super) fn settle(
     transaction: &Verified<Transaction>,
 ) -> Result<Settled, DatabaseError> {
     let number = transaction.out_trade_no.as_str();
+    let statement = Statement::from(&**transaction);
     let Some(payment) = store::find_by_number(tx, transaction.mchid.as_str(), number)? else {
         let verdict = (Verdict::Quarantined, Some(Reason::UnknownPayment.as_str()));
-        evidence::keep(tx, app, now, message, transaction, None, verdict)?;
+        evidence::keep(tx, app, now, message, &statement, None, verdict)?;
         let detail = format!("WeChat reports {} for an out_trade_no that is not ours", transaction.trade_state);
         attention::raise(tx, app, now, number, Reason::UnknownPayment, &detail)?;
         return Ok(Settled::Quarantined);
@@ -55,7 +59,7 @@ pub(super) fn settle(
         Ok(event) => event,
         Err(reason) => {
             let verdict = (Verdict::Quarantined, Some(reason.as_str()));
-            evidence::keep(tx, app, now, message, transaction, Some(id), verdict)?;
+            evidence::keep(tx, app, now, message, &statement, Some(id), verdict)?;
             attention::raise(tx, app, now, id, reason, "a statement of WeChat does not fit the payment")?;
             if message.source == Source::Notification {
                 // The answer to a query decides.
@@ -64,19 +68,44 @@ pub(super) fn settle(
             return Ok(Settled::Quarantined);
         }
     };
-    let confirm = app.config.merchant(payment.mchid.as_str()).is_none_or(|merchant| merchant.confirm_v2);
     let settled_before = matches!(payment.state, State::Succeeded { .. });
-    if message.source == Source::Notification && confirm && !settled_before {
-        evidence::keep(tx, app, now, message, transaction, Some(id), (Verdict::Hint, None))?;
+    if message.weight == Weight::Hint && !settled_before {
+        evidence::keep(tx, app, now, message, &statement, Some(id), (Verdict::Hint, None))?;
         job::schedule(tx, job::Kind::QueryPayment, id, now, now)?;
         return Ok(Settled::ToConfirm);
     }
     let next = payment.state.on(event);
     if transaction.trade_state.is_paid() || next != Next::Same {
         // A query that changes nothing is asked many times and not worth a row each.
-        evidence::keep(tx, app, now, message, transaction, Some(id), (Verdict::Believed, None))?;
+        evidence::keep(tx, app, now, message, &statement, Some(id), (Verdict::Believed, None))?;
     }
     apply(tx, app, now, &payment, next)
+}
+
+/// Writes down what WeChat says of a refund. It was not made here: a person looks.
+pub(super) fn keep_refund(
+    tx: &mut Tx,
+    app: &App,
+    now: Timestamp,
+    message: &Message,
+    mchid: &str,
+    refund: &Verified<Refund>,
+) -> Result<(), DatabaseError> {
+    let number = refund.out_trade_no.as_str();
+    let payment = store::find_by_number(tx, mchid, number)?;
+    let statement = Statement {
+        mchid,
+        out_trade_no: number,
+        state: refund.state.as_str(),
+        total: Some(refund.refund),
+        transaction_id: Some(refund.transaction_id.as_str()),
+        time: refund.success_time,
+    };
+    let payment_id = payment.as_ref().map(|payment| payment.id.as_str());
+    let verdict = (Verdict::Quarantined, Some(Reason::RefundElsewhere.as_str()));
+    evidence::keep(tx, app, now, message, &statement, payment_id, verdict)?;
+    let detail = format!("refund {} of {} is {}", refund.out_refund_no, refund.refund, refund.state);
+    attention::raise(tx, app, now, payment_id.unwrap_or(number), Reason::RefundElsewhere, &detail)
 }
 
 /// Compares every field with ours. Fields that WeChat leaves out where nothing was paid cannot differ.

@@ -7,6 +7,7 @@ use weixin::{Fen, OrderAmount};
 use super::{Payment, State};
 use crate::{
     clock::{from_ms, ms},
+    config::Api,
     database::{DatabaseError, Row, Tx, params},
 };
 
@@ -15,7 +16,7 @@ const INSERT: &str = "
         id, order_id, appid, mchid, openid, api, out_trade_no, amount_fen, currency,
         frozen_request, frozen_sha256, state, attempts, created_ms, updated_ms
     )
-    VALUES ($1, $2, $3, $4, $5, 'v2', $6, $7, $8, $9, $10, $11, 0, $12, $12)";
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $13)";
 
 /// Writes a new payment. The unique index refuses a second live one of the order.
 pub(super) fn insert(tx: &mut Tx, payment: &Payment) -> Result<(), DatabaseError> {
@@ -28,6 +29,7 @@ pub(super) fn insert(tx: &mut Tx, payment: &Payment) -> Result<(), DatabaseError
             payment.appid.as_str(),
             payment.mchid.as_str(),
             payment.openid.as_str(),
+            payment.api.as_str(),
             payment.out_trade_no.as_str(),
             payment.amount.fen().get(),
             payment.currency.as_str(),
@@ -46,6 +48,7 @@ const COLUMNS: &str = "
            appid,
            mchid,
            openid,
+           api,
            out_trade_no,
            amount_fen,
            currency,
@@ -133,6 +136,7 @@ fn read(row: &Row) -> Result<Payment, DatabaseError> {
         appid: row.parsed("appid")?,
         mchid: row.parsed("mchid")?,
         openid: row.parsed("openid")?,
+        api: Api::from_word(row.text("api")?).ok_or_else(|| row.impossible("api", "a version of WeChat Pay"))?,
         out_trade_no: row.parsed("out_trade_no")?,
         amount: OrderAmount::new(Fen::new(row.int("amount_fen")?))
             .map_err(|_| row.impossible("amount_fen", "the amount of a payment"))?,

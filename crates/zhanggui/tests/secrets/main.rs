@@ -156,7 +156,8 @@ async fn everything_written(world: &World) -> Vec<u8> {
         let path = world.recipe.database.strip_prefix("sqlite:").unwrap();
         return ["", "-wal"].iter().flat_map(|end| std::fs::read(format!("{path}{end}")).unwrap()).collect();
     }
-    let tables = world.rows("SELECT CAST(tablename AS TEXT) AS name FROM pg_tables WHERE schemaname = 'public'", &[]).await;
+    let tables =
+        world.rows("SELECT CAST(tablename AS TEXT) AS name FROM pg_tables WHERE schemaname = 'public'", &[]).await;
     assert!(tables.len() > 8);
     let mut written = Vec::new();
     for table in tables {

@@ -51,7 +51,8 @@ async fn what_is_not_json_is_refused(world: &mut World) {
 async fn another_content_type_is_refused(world: &mut World) {
     let phone = world.phone("li").await;
     let body = json!({ "items": [{ "sku": "tea" }] }).to_string();
-    for content_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")] {
+    for content_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")]
+    {
         let mut request = phone.http.request(Method::POST, "/v1/orders").bearer_auth(&phone.token).body(body.clone());
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);
@@ -81,7 +82,9 @@ async fn another_method_is_refused_with_the_methods_that_are_allowed(world: &mut
 
 async fn an_unknown_address_is_a_problem_like_any_other(world: &mut World) {
     let phone = world.phone("li").await;
-    for path in ["/", "/v1", "/v1/", "/v2/login", "/v1/orders/", "/v1/orders/x/y", "/wechat/pay", "/wechat/pay/", "/.env"] {
+    for path in
+        ["/", "/v1", "/v1/", "/v2/login", "/v1/orders/", "/v1/orders/x/y", "/wechat/pay", "/wechat/pay/", "/.env"]
+    {
         phone.get(path).await.problem(404, "not_found");
         phone.post(path, &json!({})).await.problem(404, "not_found");
     }

@@ -1,7 +1,7 @@
 //! From the log-in to the paid order, as it should go.
 
 use serde_json::json;
-use weixin::pay::v2::{SignType, unified_order::UnifiedOrder, Call as _};
+use weixin::pay::v2::{Call as _, SignType, unified_order::UnifiedOrder};
 use weixin_simulator::Choice;
 
 use crate::support::{OTHER, World, on_both_databases};

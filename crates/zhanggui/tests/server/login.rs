@@ -75,7 +75,9 @@ async fn a_code_that_wechat_does_not_take_logs_nobody_in(world: &mut World) {
 }
 
 async fn what_is_not_a_log_in_is_refused_before_wechat_is_asked(world: &mut World) {
-    for code in [String::new(), "a b".to_owned(), "0'; DROP".to_owned(), "\0".to_owned(), "漢".to_owned(), "x".repeat(129)] {
+    for code in
+        [String::new(), "a b".to_owned(), "0'; DROP".to_owned(), "\0".to_owned(), "漢".to_owned(), "x".repeat(129)]
+    {
         log_in(world, &json!({ "code": code })).await.problem(400, "js_code_invalid");
     }
     for body in [
@@ -224,13 +226,16 @@ async fn lesson_29_two_servers_share_one_access_token(world: &mut World) {
     async fn ask(node: &Node) -> Result<(), ApiError> {
         let credential = AppCredential { appid: DEMO.appid(), secret: DEMO.secret() };
         let app = &node.app;
-        app.access_tokens.with_token(&credential, async |token| app.mini_program.callback_ip(&token).await).await.map(drop)
+        app.access_tokens
+            .with_token(&credential, async |token| app.mini_program.callback_ip(&token).await)
+            .await
+            .map(drop)
     }
     let second = world.second_node().await;
     let first = world.node();
     ask(first).await.unwrap();
     let (one, two, three) = tokio::join!(ask(first), ask(&second), ask(&second));
-    (one.unwrap(), two.unwrap(), three.unwrap());
+    one.and(two).and(three).unwrap();
     assert_eq!(world.calls("/cgi-bin/stable_token").len(), 1);
     assert_eq!(world.calls("/cgi-bin/getcallbackip").len(), 4);
     // The next one, too, is fetched by the one who needs it first.

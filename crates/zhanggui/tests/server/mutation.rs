@@ -27,7 +27,8 @@ enum Change {
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    let pieces = ["0", "1", "9", " ", "\0", "&", "<", "]]>", "<total_fee>1</total_fee>", "<!--", "&amp;", "&#48;", "\u{feff}"];
+    let pieces =
+        ["0", "1", "9", " ", "\0", "&", "<", "]]>", "<total_fee>1</total_fee>", "<!--", "&amp;", "&#48;", "\u{feff}"];
     let index = any::<Index>;
     prop_oneof![
         (index(), 1..=u8::MAX).prop_map(|(at, mask)| Change::Flip(at, mask)),

@@ -195,7 +195,8 @@ async fn somebody_elses_order_is_not_there(world: &mut World) {
     };
     for (method, tail) in [("GET", ""), ("GET", "?refresh=true"), ("POST", "/pay")] {
         let mut bodies = Vec::new();
-        for id in [order.as_str(), unknown, "ord_", "1", "ord_x' OR 1=1", "pay_019be4d0602074368bd5513df6f80b32", "%00"] {
+        for id in [order.as_str(), unknown, "ord_", "1", "ord_x' OR 1=1", "pay_019be4d0602074368bd5513df6f80b32", "%00"]
+        {
             let path = format!("/v1/orders/{id}{tail}");
             let reply = if method == "GET" { zhang.get(&path).await } else { zhang.post(&path, &json!({})).await };
             bodies.push(without_id(reply.problem(404, "order_not_found")));
@@ -209,7 +210,8 @@ async fn somebody_elses_order_is_not_there(world: &mut World) {
 async fn a_text_with_any_character_that_is_allowed_reaches_wechat_unchanged(world: &mut World) {
     let phone = world.phone("li").await;
     let till = world.merchant(Scope::ALL).await;
-    for text in ["a]]>b", "<a>&amp;\"'", "]]]]><![CDATA[>", "a=b&key=c", "  blanks  ", "\u{feff}é漢字…", "%00\\0$1 --"] {
+    for text in ["a]]>b", "<a>&amp;\"'", "]]]]><![CDATA[>", "a=b&key=c", "  blanks  ", "\u{feff}é漢字…", "%00\\0$1 --"]
+    {
         Body::parse(text).unwrap();
         let body = json!({
             "amount": 5, "description": text, "attach": text, "openid": phone.wechat.openid().as_str(),

@@ -52,9 +52,9 @@ async fn a_second_press_gives_the_same_prepay_id_freshly_signed(world: &mut Worl
 }
 
 /// Presses so often at once and gives what the phones got.
-async fn press_at_once(phones: &[Phone], order: &str) -> Vec<Reply> {
+async fn press_at_once(phones: Vec<Phone>, order: &str) -> Vec<Reply> {
     let mut presses = tokio::task::JoinSet::new();
-    for phone in phones.iter().cloned() {
+    for phone in phones {
         let order = order.to_owned();
         presses.spawn(async move { phone.press(&order).await });
     }
@@ -64,7 +64,7 @@ async fn press_at_once(phones: &[Phone], order: &str) -> Vec<Reply> {
 async fn fifty_presses_at_once_make_one_payment_and_one_call(world: &mut World) {
     let phone = world.phone("li").await;
     let order = phone.order("tea").await;
-    let replies = press_at_once(&vec![phone.clone(); 50], &order).await;
+    let replies = press_at_once(vec![phone.clone(); 50], &order).await;
     let packages: Vec<_> = replies.iter().map(|reply| reply.json(200)["package"].clone()).collect();
     assert!(packages.iter().all(|package| *package == packages[0]));
     assert_eq!(world.payments(&order).await.len(), 1);
@@ -219,7 +219,8 @@ async fn every_documented_code_is_followed_by_the_right_number(world: &mut World
         world.settle().await;
         assert_eq!(phone.see(&order).await["state"], "paid", "{code}");
         let states: Vec<_> = world.payments(&order).await.into_iter().map(|(_, state)| state).collect();
-        let expected: &[&str] = if refusal == Refusal::Definitive { &["rejected", "succeeded"] } else { &["succeeded"] };
+        let expected: &[&str] =
+            if refusal == Refusal::Definitive { &["rejected", "succeeded"] } else { &["succeeded"] };
         assert_eq!(states, expected, "{code}");
     }
 }
@@ -266,7 +267,7 @@ async fn presses_at_two_servers_make_one_payment(world: &mut World) {
     let other = Phone { http: second.http.clone(), ..phone.clone() };
     let order = phone.order("tea").await;
     let phones: Vec<_> = (0..20).map(|n| if n % 2 == 0 { phone.clone() } else { other.clone() }).collect();
-    for reply in press_at_once(&phones, &order).await {
+    for reply in press_at_once(phones, &order).await {
         reply.json(200);
     }
     assert_eq!(world.payments(&order).await.len(), 1);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use weixin::pay::v2::{Call as _, order_query::OrderQuery, unified_order::UnifiedOrder};
 use weixin_simulator::{Choice, Fault, FaultKind, NOTIFICATION};
-use zhanggui::job::Runner;
+use zhanggui::job;
 
 use crate::support::{DEMO, Engine, Phone, World, on_both_databases};
 
@@ -127,6 +127,14 @@ async fn refresh_when_wechat_is_down_says_so_and_changes_nothing(world: &mut Wor
         assert_eq!((&seen["state"], &seen["refreshed"]), (&json!("open"), &json!(false)), "{fault:?}");
         assert!(world.state().await == before, "{fault:?}");
     }
+    // Nobody listens at all.
+    let wechat = std::mem::replace(&mut world.recipe.wechat, "http://127.0.0.1:9".to_owned());
+    world.restart().await;
+    assert_eq!(phone.refresh(&order).await["refreshed"], false);
+    phone.press(&phone.order("tea").await).await.problem(503, "wechat_unavailable");
+    phone.http.post("/v1/login", None, &json!({ "code": "0abc" })).await.problem(503, "wechat_unavailable");
+    world.recipe.wechat = wechat;
+    world.restart().await;
     assert_eq!(phone.refresh(&order).await["state"], "paid");
 }
 
@@ -201,16 +209,19 @@ async fn lesson_18_nothing_slow_happens_before_the_answer(world: &mut World) {
     const HANG: Duration = Duration::from_secs(2);
     let (phone, order) = paid_at_wechat(world).await;
     // With the jobs running as in the real server, and a WeChat that takes its time.
-    let runner = Runner::start(std::sync::Arc::clone(&world.node().app));
+    let runner = job::start(std::sync::Arc::clone(&world.node().app));
     world.sim.inject(Fault::on(OrderQuery::PATH, FaultKind::Hang(HANG.as_millis() as u64)));
     let started = Instant::now();
     world.deliver().await;
     assert!(started.elapsed() < HANG);
     assert_eq!(world.sim.next_due(), None);
     let mut wire = world.sim.follow_wire();
-    while world.calls(OrderQuery::PATH).is_empty() {
-        wire.changed().await.unwrap();
-    }
+    let asked = async {
+        while world.calls(OrderQuery::PATH).is_empty() {
+            wire.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(2 * HANG, asked).await.expect("the runner asks at once");
     runner.stop().await;
     assert_eq!(phone.see(&order).await["state"], "paid");
 }

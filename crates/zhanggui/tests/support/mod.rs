@@ -1,5 +1,6 @@
 //! What the tests of the whole server have in common: a [`World`] with WeChat, a server, a database and a clock, and
 //! the actors in it. [`on_both_databases!`] makes one test for each database out of a function.
+#![allow(unused_imports, reason = "each test binary uses another part")]
 
 mod actors;
 mod clock;

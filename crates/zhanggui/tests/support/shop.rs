@@ -1,9 +1,7 @@
 //! What the operator of the server has configured.
 
 use weixin::{ApiV2Key, AppId, AppSecret, MchId, pay::v2::SignType};
-use weixin_simulator::{
-    AppSetup, DEMO_API_V2_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, MerchantSetup, Setup,
-};
+use weixin_simulator::{AppSetup, DEMO_API_V2_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, MerchantSetup, Setup};
 
 /// An app and its merchant.
 pub(crate) struct Business {
@@ -93,7 +91,7 @@ impl Shop {
             let (sign_type, confirm_v2) = (sign_type.as_str(), self.confirm_v2);
             let Business { appid, secret, mchid, key } = business;
             format!(
-                "[[merchant]]\nmchid = \"{mchid}\"\napi_v2_key = \"{key}\"\nsign_type = \"{sign_type}\"\n\
+                "[[merchant]]\nmchid = \"{mchid}\"\napi = \"v2\"\napi_v2_key = \"{key}\"\nsign_type = \"{sign_type}\"\n\
                  confirm_v2 = {confirm_v2}\n[[app]]\nappid = \"{appid}\"\nsecret = \"{secret}\"\nmerchant = \"{mchid}\"\n"
             )
         };

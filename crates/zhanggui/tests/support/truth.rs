@@ -97,7 +97,8 @@ impl World {
         let theirs = ledger.paid().map(|payment| payment.out_trade_no.as_str());
         let theirs: BTreeSet<_> = theirs.filter(|number| !self.expected_unsettled.contains(*number)).collect();
         assert_eq!(paid, theirs, "what is paid here (left) and at WeChat (right)");
-        let strangers: Vec<_> = ledger.payments.iter().filter(|theirs| !known.contains(&*theirs.out_trade_no)).collect();
+        let strangers: Vec<_> =
+            ledger.payments.iter().filter(|theirs| !known.contains(&*theirs.out_trade_no)).collect();
         assert!(strangers.is_empty(), "WeChat has orders that nobody wrote down here: {strangers:?}");
         assert_eq!(
             self.number("SELECT COUNT(*) AS n FROM shop_order WHERE state = 'paid'").await,

@@ -18,7 +18,7 @@ pub mod unified_order;
 
 pub use answer::{Answer, AnswerError, Rejection, communication_failure, read_answer, rejection, success};
 pub use error_code::ErrCode;
-pub use sign::{SignType, SignatureError, sign, verify};
+pub use sign::{SignType, SignatureError, hash, sign, signed_text, verify};
 
 use crate::{ApiV2Key, AppId, FieldError, MchId, NonceStr, xml::Fields};
 

@@ -50,14 +50,36 @@ impl SignType {
 
 /// Computes the signature of a message.
 pub fn sign(fields: &Fields, key: &ApiV2Key, sign_type: SignType) -> String {
-    let text = string_to_sign(fields, key);
+    hash(&string_to_sign(fields, key), key.expose(), sign_type)
+}
+
+/// Hashes any text as a signature is hashed: for [`sign`], and for finding out what somebody else has signed. `key` is
+/// the key of the HMAC; MD5 has none.
+pub fn hash(text: &str, key: &str, sign_type: SignType) -> String {
     match sign_type {
         SignType::Md5 => hex::encode_upper(Md5::digest(text.as_bytes())),
         SignType::HmacSha256 => {
-            let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose().as_bytes());
+            let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
             hex::encode_upper(hmac::sign(&key, text.as_bytes()))
         }
     }
+}
+
+/// The text that is hashed, up to and without the key: it ends with `&key=`. Not a secret.
+pub fn signed_text(fields: &Fields) -> String {
+    let mut signed: Vec<_> = fields.iter().filter(|(name, value)| *name != "sign" && !value.is_empty()).collect();
+    signed.sort_unstable();
+    // With room for the key: a reallocation would leave a copy of it behind.
+    let length = signed.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
+    let mut text = String::with_capacity(length + 64);
+    for (name, value) in signed {
+        text.push_str(name);
+        text.push('=');
+        text.push_str(value);
+        text.push('&');
+    }
+    text.push_str("key=");
+    text
 }
 
 /// Checks the signature over all fields received. Only the hash that was asked for is accepted: a message cannot
@@ -92,18 +114,29 @@ pub enum SignatureError {
 
 /// The text that is hashed. It ends with the key, so it is wiped after use.
 fn string_to_sign(fields: &Fields, key: &ApiV2Key) -> Zeroizing<String> {
-    let mut signed: Vec<_> = fields.iter().filter(|(name, value)| *name != "sign" && !value.is_empty()).collect();
-    signed.sort_unstable();
-    // Long enough from the start: a reallocation would leave a copy behind.
-    let length = signed.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
-    let mut text = Zeroizing::new(String::with_capacity(length + 4 + key.expose().len()));
-    for (name, value) in signed {
-        text.push_str(name);
-        text.push('=');
-        text.push_str(value);
-        text.push('&');
-    }
-    text.push_str("key=");
+    let mut text = Zeroizing::new(signed_text(fields));
     text.push_str(key.expose());
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_that_can_be_shown_ends_before_the_key() {
+        let key = ApiV2Key::parse("0123456789abcdefghijklmnopqrstuv").unwrap();
+        let fields: Fields = [("b", "2"), ("a", "1"), ("empty", ""), ("sign", "X")].into_iter().collect();
+        assert_eq!(signed_text(&fields), "a=1&b=2&key=");
+        for sign_type in [SignType::Md5, SignType::HmacSha256] {
+            let whole = signed_text(&fields) + key.expose();
+            assert_eq!(sign(&fields, &key, sign_type), hash(&whole, key.expose(), sign_type));
+        }
+    }
+
+    #[test]
+    fn appending_the_key_moves_no_bytes() {
+        let text = signed_text(&[("a", "1")].into_iter().collect());
+        assert!(text.capacity() >= text.len() + 32);
+    }
 }

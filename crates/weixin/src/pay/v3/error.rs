@@ -2,10 +2,10 @@
 //!
 //! Source: <https://pay.weixin.qq.com/doc/v3/merchant/4012081709> (errors).
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::pay::wire_codes::wire_codes;
 
 /// What WeChat says when it refuses.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,78 +42,43 @@ impl ErrorBody {
     }
 }
 
-/// Declares the codes once: variant, word, meaning.
-macro_rules! codes {
-    ($($variant:ident $word:literal $meaning:literal),* $(,)?) => {
-        /// A code of WeChat. Codes that we do not know are kept.
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        pub enum Code {
-            $(#[doc = concat!("`", $word, "`: ", $meaning, ".")] $variant,)*
-            /// A code that we do not know yet.
-            Unknown(String),
-        }
-
-        impl Code {
-            /// All codes that are documented for the covered endpoints.
-            pub const ALL: &[Code] = &[$(Code::$variant),*];
-
-            /// Reads WeChat's word. Old spellings without underscores mean the same.
-            pub fn from_wire(word: &str) -> Self {
-                let plain = |word: &str| word.replace('_', "");
-                let known = [$(($word, Self::$variant)),*].into_iter().find(|(known, _)| plain(known) == plain(word));
-                known.map_or_else(|| Self::Unknown(word.to_owned()), |(_, code)| code)
-            }
-
-            /// WeChat's word, in the newer spelling.
-            pub fn as_str(&self) -> &str {
-                match self {
-                    $(Self::$variant => $word,)*
-                    Self::Unknown(word) => word,
-                }
-            }
-
-            /// What the code means, in one phrase.
-            pub fn meaning(&self) -> &'static str {
-                match self {
-                    $(Self::$variant => $meaning,)*
-                    Self::Unknown(_) => "a code that is not documented",
-                }
-            }
-        }
-    };
+wire_codes! {
+    /// A code of WeChat. Codes that we do not know are kept.
+    Code {
+        AccountError "ACCOUNT_ERROR" "the state of the account does not allow it",
+        AppidMchidNotMatch "APPID_MCHID_NOT_MATCH" "the app is not bound to the merchant",
+        BankError "BANK_ERROR" "the bank failed, try again with the same parameters",
+        FrequencyLimited "FREQUENCY_LIMITED" "called too often, not accepted",
+        InvalidRequest "INVALID_REQUEST" "the request does not fit the rules or the state",
+        InvalidTransactionid "INVALID_TRANSACTIONID" "no such transaction_id",
+        MchNotExists "MCH_NOT_EXISTS" "no such merchant",
+        NoAuth "NO_AUTH" "the merchant lacks this permission",
+        NoStatementExist "NO_STATEMENT_EXIST" "nothing happened on that day",
+        NotEnough "NOT_ENOUGH" "the balance is too low",
+        OpenidMismatch "OPENID_MISMATCH" "the openid does not belong to the app",
+        OrderClosed "ORDER_CLOSED" "the order is closed",
+        OrderNotExist "ORDER_NOT_EXIST" "no such order",
+        OrderPaid "ORDER_PAID" "the order is paid",
+        OutTradeNoUsed "OUT_TRADE_NO_USED" "the number was used with other parameters",
+        ParamError "PARAM_ERROR" "a parameter is wrong",
+        RatelimitExceeded "RATELIMIT_EXCEEDED" "called too often, not accepted",
+        ResourceNotExists "RESOURCE_NOT_EXISTS" "no such thing",
+        RuleLimit "RULE_LIMIT" "a limit of the business",
+        ServiceUnavailable "SERVICE_UNAVAILABLE" "not available, try again with the same parameters",
+        SignError "SIGN_ERROR" "the signature is wrong",
+        StatementCreating "STATEMENT_CREATING" "the bill is not ready",
+        SystemError "SYSTEM_ERROR" "internal failure, the outcome is unknown",
+        TradeError "TRADE_ERROR" "the state of the deal does not allow it",
+        UserAccountAbnormal "USER_ACCOUNT_ABNORMAL" "the customer's account is closed or frozen",
+        Userpaying "USERPAYING" "the customer is paying",
+    }
 }
 
-codes! {
-    AccountError "ACCOUNT_ERROR" "the state of the account does not allow it",
-    AppidMchidNotMatch "APPID_MCHID_NOT_MATCH" "the app is not bound to the merchant",
-    BankError "BANK_ERROR" "the bank failed, try again with the same parameters",
-    FrequencyLimited "FREQUENCY_LIMITED" "called too often, not accepted",
-    InvalidRequest "INVALID_REQUEST" "the request does not fit the rules or the state",
-    InvalidTransactionid "INVALID_TRANSACTIONID" "no such transaction_id",
-    MchNotExists "MCH_NOT_EXISTS" "no such merchant",
-    NoAuth "NO_AUTH" "the merchant lacks this permission",
-    NoStatementExist "NO_STATEMENT_EXIST" "nothing happened on that day",
-    NotEnough "NOT_ENOUGH" "the balance is too low",
-    OpenidMismatch "OPENID_MISMATCH" "the openid does not belong to the app",
-    OrderClosed "ORDER_CLOSED" "the order is closed",
-    OrderNotExist "ORDER_NOT_EXIST" "no such order",
-    OrderPaid "ORDER_PAID" "the order is paid",
-    OutTradeNoUsed "OUT_TRADE_NO_USED" "the number was used with other parameters",
-    ParamError "PARAM_ERROR" "a parameter is wrong",
-    RatelimitExceeded "RATELIMIT_EXCEEDED" "called too often, not accepted",
-    ResourceNotExists "RESOURCE_NOT_EXISTS" "no such thing",
-    RuleLimit "RULE_LIMIT" "a limit of the business",
-    ServiceUnavailable "SERVICE_UNAVAILABLE" "not available, try again with the same parameters",
-    SignError "SIGN_ERROR" "the signature is wrong",
-    StatementCreating "STATEMENT_CREATING" "the bill is not ready",
-    SystemError "SYSTEM_ERROR" "internal failure, the outcome is unknown",
-    TradeError "TRADE_ERROR" "the state of the deal does not allow it",
-    UserAccountAbnormal "USER_ACCOUNT_ABNORMAL" "the customer's account is closed or frozen",
-    Userpaying "USERPAYING" "the customer is paying",
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+impl Code {
+    /// Reads WeChat's word. Old spellings without underscores mean the same.
+    pub fn from_wire(word: &str) -> Self {
+        let plain = |word: &str| word.replace('_', "");
+        let known = Self::ALL.iter().find(|code| plain(code.as_str()) == plain(word));
+        known.cloned().unwrap_or_else(|| Self::Unknown(word.to_owned()))
     }
 }

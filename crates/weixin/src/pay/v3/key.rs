@@ -5,6 +5,7 @@
 use std::fmt;
 
 use aws_lc_rs::{
+    digest,
     encoding::{AsDer as _, PublicKeyX509Der},
     error::Unspecified,
     rand::SystemRandom,
@@ -209,6 +210,12 @@ impl VerifyingKey {
         &self.id
     }
 
+    /// SHA-256 over the public key (SubjectPublicKeyInfo) in hexadecimal digits: tells keys apart, whatever they are
+    /// called. The same as `openssl pkey -pubin -outform DER | sha256sum`.
+    pub fn fingerprint(&self) -> String {
+        hex::encode(digest::digest(&digest::SHA256, &self.der))
+    }
+
     /// Whether the base64 signature (RSA PKCS#1 v1.5, SHA-256) belongs to the message.
     pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
         STANDARD.decode(signature).is_ok_and(|signature| self.key.verify_sig(message, &signature).is_ok())
@@ -240,6 +247,9 @@ impl fmt::Debug for VerifyingKey {
 pub struct Certificate {
     /// The serial number.
     pub serial_no: SerialNo,
+    /// Whose it says it is, for example `CN=1900000109,…` (a merchant) or `CN=Tenpay.com sign,…` (WeChat Pay). Nobody has
+    /// checked that.
+    pub subject: String,
     /// From when it is good.
     pub not_before: Timestamp,
     /// Until when it is good.
@@ -270,6 +280,7 @@ impl Certificate {
         Ok(Self {
             key: VerifyingKey::from_der(KeyId::Certificate(serial_no.clone()), key)?,
             serial_no,
+            subject: certificate.subject.to_string(),
             not_before: time(certificate.validity.not_before)?,
             not_after: time(certificate.validity.not_after)?,
         })

@@ -11,7 +11,7 @@ mod story;
 use std::path::PathBuf;
 
 use super::{CliError, log};
-use crate::config::LogFormat;
+use crate::config::{Api, LogFormat};
 use report::Report;
 use stage::Stage;
 
@@ -27,12 +27,19 @@ pub(super) struct TourArgs {
     /// Decides all random values of the simulator
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
+    /// The version of WeChat Pay: v3 or v2
+    #[arg(long, value_name = "VERSION", default_value = "v3", value_parser = api)]
+    api: Api,
+}
+
+fn api(word: &str) -> Result<Api, String> {
+    Api::from_word(word).ok_or_else(|| "choose v3 or v2".to_owned())
 }
 
 pub(super) async fn run(arguments: TourArgs) -> Result<(), CliError> {
     log::start(LogFormat::Text, "off");
     let folder = Folder::new()?;
-    let stage = Stage::set(&folder.0, arguments.seed).await?;
+    let stage = Stage::set(&folder.0, arguments.seed, arguments.api).await?;
     let mut report = Report::new(arguments.json, arguments.short);
     report.begin(&stage);
     story::tell(&stage, &mut report).await;

@@ -18,6 +18,7 @@ use crate::{
         dev::{Place, add_sample_products, configuration, free_port},
     },
     clock::{system_clock, system_entropy},
+    config::Api,
     database::{self, Database, DatabaseError, migrate, params},
     http::Server,
     job,
@@ -81,10 +82,10 @@ impl Answer {
 }
 
 impl Stage {
-    pub(super) async fn set(folder: &Path, seed: u64) -> Result<Self, CliError> {
+    pub(super) async fn set(folder: &Path, seed: u64, api: Api) -> Result<Self, CliError> {
         let simulator = Simulator::start(Options { seed, delivery: Delivery::OnDemand, ..Options::demo() }).await?;
         let port = free_port(20_000)?;
-        let config = configuration(&Place { folder, port }, &simulator.base_url())?;
+        let config = configuration(&Place { folder, port, api }, &simulator.base_url())?;
         migrate(&config.database, config.wechat.realm, system_clock()()).await?;
         let options = database::Options::new(config.database.clone());
         let database = Database::open(options, config.wechat.realm).await?;

@@ -1,11 +1,21 @@
 //! The command line: `weixin-simulator`, and the same as `zhanggui sim`.
 
-use std::{net::SocketAddr, path::PathBuf};
+mod announcement;
+mod key_files;
 
-use serde_json::json;
-use weixin::{ApiV2Key, AppId, AppSecret, FieldError, MchId};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
-use crate::{AppSetup, MerchantSetup, Options, Setup, Simulator, StartError};
+use weixin::{ApiV2Key, ApiV3Key, AppId, AppSecret, FieldError, MchId, pay::v3::KeyError};
+
+pub use key_files::KeyFileError;
+
+use crate::{
+    AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, Options, Setup, Simulator, StartError,
+};
 
 /// The arguments.
 #[derive(Clone, Debug, clap::Args)]
@@ -19,9 +29,18 @@ pub struct SimArgs {
     /// A mini program; may be given several times. Without any, one fake app is there
     #[arg(long = "app", value_name = "APPID:SECRET")]
     pub apps: Vec<String>,
-    /// A merchant, bound to all apps; may be given several times. Without any, one fake merchant is there
+    /// A merchant of API v2, bound to all apps; may be given several times. Without any merchant, a fake one is there
     #[arg(long = "merchant", value_name = "MCHID:KEY")]
     pub merchants: Vec<String>,
+    /// A merchant of API v3 with its certificate in a file, bound to all apps; may be given several times
+    #[arg(long = "merchant-v3", value_name = "MCHID:KEY:FILE")]
+    pub merchants_v3: Vec<String>,
+    /// Which keys WeChat Pay uses with the merchants of API v3
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    pub key_mode: KeyMode,
+    /// Write the fake keys of API v3 into this directory, for other programs to load
+    #[arg(long, value_name = "DIR")]
+    pub write_keys: Option<PathBuf>,
     /// Keep the state in this file
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
@@ -34,11 +53,20 @@ impl SimArgs {
     /// The options that the arguments stand for.
     pub fn options(&self) -> Result<Options, RunError> {
         let demo = Setup::demo();
-        let merchants = match self.merchants.is_empty() {
-            true => demo.merchants,
-            false => self.merchants.iter().map(|text| merchant(text)).collect::<Result<_, _>>()?,
+        let (merchants, mut merchants_v3) = match self.merchants.is_empty() && self.merchants_v3.is_empty() {
+            true => (demo.merchants, demo.merchants_v3),
+            false => (
+                self.merchants.iter().map(|text| merchant(text)).collect::<Result<_, _>>()?,
+                self.merchants_v3.iter().map(|text| merchant_v3(text)).collect::<Result<_, _>>()?,
+            ),
         };
-        let bound: Vec<_> = merchants.iter().map(|merchant| merchant.mchid.clone()).collect();
+        for merchant in &mut merchants_v3 {
+            merchant.key_mode = self.key_mode;
+        }
+        let v2 = merchants.iter().map(|merchant| &merchant.mchid);
+        let mut bound: Vec<_> = v2.chain(merchants_v3.iter().map(|merchant| &merchant.mchid)).cloned().collect();
+        bound.sort();
+        bound.dedup();
         let mut apps = match self.apps.is_empty() {
             true => demo.apps,
             false => self.apps.iter().map(|text| app(text)).collect::<Result<_, _>>()?,
@@ -49,7 +77,7 @@ impl SimArgs {
         Ok(Options {
             listen: self.listen,
             seed: self.seed,
-            world: Setup { apps, merchants },
+            world: Setup { apps, merchants, merchants_v3 },
             state_file: self.state.clone(),
             ..Options::demo()
         })
@@ -78,15 +106,37 @@ fn merchant(text: &str) -> Result<MerchantSetup, RunError> {
     })
 }
 
+fn merchant_v3(text: &str) -> Result<MerchantV3Setup, RunError> {
+    let no_colon = || RunError::NoColon { argument: "--merchant-v3", form: "MCHID:KEY:FILE" };
+    let mut parts = text.splitn(3, ':');
+    let mut part = || parts.next().ok_or_else(no_colon);
+    let (mchid, key, file) = (part()?, part()?, part()?);
+    let wrong = |source| RunError::Field { argument: "--merchant-v3", source };
+    let (mchid, key) = (MchId::parse(mchid).map_err(wrong)?, ApiV3Key::parse(key).map_err(wrong)?);
+    Ok(MerchantV3Setup::new(mchid, key, certificate(Path::new(file))?))
+}
+
+fn certificate(path: &Path) -> Result<MerchantCertificate, RunError> {
+    let path = path.to_owned();
+    let pem = match std::fs::read_to_string(&path) {
+        Ok(pem) => pem,
+        Err(source) => return Err(RunError::CertificateFile { path, source }),
+    };
+    MerchantCertificate::from_pem(&pem).map_err(|source| RunError::Certificate { path, source })
+}
+
 /// Runs a simulator until Ctrl-C or SIGTERM.
 pub async fn run(args: SimArgs) -> Result<(), RunError> {
     let options = args.options()?;
     let setup = options.world.clone();
+    if let Some(directory) = &args.write_keys {
+        key_files::write(directory)?;
+    }
     let sim = Simulator::start(options).await?;
     if args.json {
-        println!("{}", announcement_json(&sim, &setup));
+        println!("{}", announcement::json(&sim, &setup));
     } else {
-        println!("{}", announcement(&sim, &setup));
+        println!("{}", announcement::text(&sim, &setup, args.write_keys.as_deref()));
     }
     stopped().await.map_err(RunError::Signal)?;
     sim.shutdown().await;
@@ -105,48 +155,6 @@ async fn stopped() -> std::io::Result<()> {
     }
     #[cfg(not(unix))]
     tokio::signal::ctrl_c().await
-}
-
-fn announcement_json(sim: &Simulator, setup: &Setup) -> serde_json::Value {
-    let url = sim.base_url();
-    let apps: Vec<_> =
-        setup.apps.iter().map(|app| json!({ "appid": app.appid, "secret": app.secret.expose() })).collect();
-    let merchants: Vec<_> = setup
-        .merchants
-        .iter()
-        .map(|merchant| json!({ "mchid": merchant.mchid, "api_v2_key": merchant.api_v2_key.expose() }))
-        .collect();
-    json!({ "base_url": url, "control_url": format!("{url}/_sim/"), "apps": apps, "merchants": merchants })
-}
-
-/// The keys are shown, because the keys of a simulator are there to be copied.
-fn announcement(sim: &Simulator, setup: &Setup) -> String {
-    let url = sim.base_url();
-    let mut text = format!(
-        "WeChat is played at {url}\n\
-         Use it in place of https://api.mch.weixin.qq.com and https://api.weixin.qq.com. No money moves, no key is real.\n"
-    );
-    for app in &setup.apps {
-        text.push_str(&format!("\n  app       {}  secret      {}", app.appid, app.secret.expose()));
-    }
-    for merchant in &setup.merchants {
-        text.push_str(&format!(
-            "\n  merchant  {:<18}  API v2 key  {}",
-            merchant.mchid.as_str(),
-            merchant.api_v2_key.expose()
-        ));
-    }
-    let appid = setup.apps.first().map_or("APPID", |app| app.appid.as_str());
-    text.push_str(&format!(
-        "\n\nA customer logs in, pays, and what became of it:\n\
-         \x20 curl -s {url}/_sim/wx/login -H 'content-type: application/json' -d '{{\"appid\":\"{appid}\",\"customer\":\"li\"}}'\n\
-         \x20 curl -s {url}/_sim/wx/requestPayment -H 'content-type: application/json' \\\n\
-         \x20   -d '{{\"appid\":\"{appid}\",\"customer\":\"li\",\"parameters\":{{…}},\"choice\":\"pay\"}}'\n\
-         \x20 curl -s {url}/_sim/ledger\n\
-         Also: /_sim/status /_sim/wire /_sim/clock /_sim/faults /_sim/deliver /_sim/apps /_sim/merchants\n\
-         Ctrl-C stops."
-    ));
-    text
 }
 
 /// Why the command ends with an error. `Display` is one line that says what to do.
@@ -168,6 +176,25 @@ pub enum RunError {
         /// What is wrong with it.
         source: FieldError,
     },
+    /// A certificate cannot be read.
+    #[error("the certificate {path} cannot be read", path = .path.display())]
+    CertificateFile {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A certificate is none.
+    #[error("{path}, the apiclient_cert.pem of a merchant, cannot be used", path = .path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeyError,
+    },
+    /// The fake keys cannot be written.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
     /// The simulator does not start.
     #[error(transparent)]
     Start(#[from] StartError),

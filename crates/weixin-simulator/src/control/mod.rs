@@ -5,16 +5,19 @@
 //! | `GET /_sim/status` | | time, apps, merchants, customers, counts |
 //! | `POST /_sim/wx/login` | `{appid, customer}` | `{code}`: what `wx.login` gives |
 //! | `POST /_sim/wx/requestPayment` | `{appid, customer, parameters: {timeStamp, nonceStr, package, signType, paySign}, choice: "pay" \| "cancel"}` | `{errMsg}`: what `wx.requestPayment` gives |
-//! | `GET /_sim/ledger` | | every payment as WeChat has it in its books |
+//! | `GET /_sim/ledger` | | every payment and refund as WeChat has it in its books |
 //! | `GET /_sim/wire?since=N` | | what went over the wire after exchange N, without secrets |
 //! | `GET /_sim/clock` | | `{now, offset_s}` |
 //! | `POST /_sim/clock` | `{advance_s}` | the same, afterwards |
 //! | `GET /_sim/faults` | | the faults that have not struck yet |
-//! | `POST /_sim/faults` | `{path?, times?, kind}`, for example `{"path": "/pay/unifiedorder", "kind": {"err_code": "SYSTEMERROR"}}` or `{"kind": "no_answer_after"}`; see [`Fault`] | all faults |
+//! | `POST /_sim/faults` | `{path?, times?, kind}`, for example `{"path": "/pay/unifiedorder", "kind": {"err_code": "SYSTEMERROR"}}` `{"kind": "no_answer_after"}` or `{"path": "/v3/pay/transactions/jsapi", "kind": {"v3_error": {"status": 429, "code": "FREQUENCY_LIMITED"}}}`; see [`Fault`] | all faults |
 //! | `DELETE /_sim/faults` | | no faults |
 //! | `POST /_sim/deliver` | | `{attempts}`: notifications that were due are sent |
 //! | `POST /_sim/apps` | `{appid, secret, merchants, name?, open_platform?}` | `{}` |
-//! | `POST /_sim/merchants` | `{mchid, api_v2_key, name?}` | `{}` |
+//! | `POST /_sim/merchants` | `{mchid, api_v2_key?, name?}` and for API v3 `{api_v3_key?, certificates?: [{pem, standing?: "good" \| "revoked" \| "replaced"}], key_mode?}` | `{}` |
+//! | `POST /_sim/merchants/key_mode` | `{mchid, key_mode: "certificates" \| "public_key" \| "both"}`; see [`crate::KeyMode`] | `{}` |
+//! | `GET /_sim/platform` | | `{rotation, probe_per_mille, refund_after_s}` |
+//! | `POST /_sim/platform` | any of `{rotation: "first_only" \| "both_published" \| "second_signs" \| "second_only", probe_per_mille, refund_after_s}`; see [`crate::Rotation`] | the same, afterwards |
 //! | `POST /_sim/customers/block` | `{appid, customer, blocked?}` | `{}`: log-in is refused with 40226 |
 //!
 //! Bodies are JSON with `Content-Type: application/json`; unknown fields are refused. An error is
@@ -24,18 +27,22 @@
 //! name this machine, or a page on the web could have its own name resolved to 127.0.0.1 and read everything (DNS
 //! rebinding); an `Origin` header must name this machine, or such a page could press buttons.
 
+mod set_up;
+
 use std::{net::IpAddr, sync::Arc};
 
 use jiff::SignedDuration;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use weixin::{ApiV2Key, AppId, AppSecret, MchId};
+use weixin::AppId;
 
 use crate::{
-    AppSetup, Choice, Fault, MerchantSetup, NOTIFICATION, Shared,
+    Choice, Fault, NOTIFICATION, Shared,
+    answer::Answer,
     fault::Target,
     pay::{self, REQUEST_PAYMENT_OK},
-    server::{Answer, ENDPOINTS, Request},
+    platform::public_key_id,
+    server::{ENDPOINTS, Request},
 };
 
 /// Where the control API begins.
@@ -51,7 +58,7 @@ pub(crate) async fn handle(shared: &Arc<Shared>, request: &Request) -> Answer {
         Ok(value) => (200, value),
         Err(Refusal { status, message }) => (status, json!({ "error": { "message": message } })),
     };
-    Answer { status, content_type: "application/json", body: value.to_string().into_bytes() }
+    Answer::new(status, "application/json", value.to_string())
 }
 
 /// Why a call is refused.
@@ -118,8 +125,11 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
             Ok(faults(shared))
         }
         ("POST", "deliver") => Ok(json!({ "attempts": pay::deliver_due(shared).await })),
-        ("POST", "apps") => add_app(shared, body(request)?),
-        ("POST", "merchants") => add_merchant(shared, body(request)?),
+        ("POST", "apps") => set_up::app(shared, body(request)?),
+        ("POST", "merchants") => set_up::merchant(shared, body(request)?),
+        ("POST", "merchants/key_mode") => set_up::key_mode(shared, body(request)?),
+        ("GET", "platform") => Ok(set_up::platform(shared)),
+        ("POST", "platform") => set_up::change_platform(shared, body(request)?),
         ("POST", "customers/block") => block(shared, body(request)?),
         (method, path) => match methods(path) {
             Some(methods) => refuse(405, format!("{PREFIX}{path} wants {methods}, not {method}")),
@@ -132,9 +142,10 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
 fn methods(path: &str) -> Option<&'static str> {
     match path {
         "status" | "ledger" | "wire" => Some("GET"),
-        "clock" => Some("GET or POST"),
+        "clock" | "platform" => Some("GET or POST"),
         "faults" => Some("GET, POST or DELETE"),
-        "wx/login" | "wx/requestPayment" | "deliver" | "apps" | "merchants" | "customers/block" => Some("POST"),
+        "wx/login" | "wx/requestPayment" | "deliver" | "apps" | "merchants" | "merchants/key_mode"
+        | "customers/block" => Some("POST"),
         _ => None,
     }
 }
@@ -153,6 +164,14 @@ fn status(shared: &Shared) -> Value {
     let apps =
         world.apps.values().map(|app| json!({ "appid": app.appid, "name": app.name, "merchants": app.merchants }));
     let merchants = world.merchants.values().map(|merchant| json!({ "mchid": merchant.mchid, "name": merchant.name }));
+    let merchants_v3 = world.merchants_v3.values().map(|merchant| {
+        json!({
+            "mchid": merchant.mchid,
+            "serials": merchant.certificates.iter().map(|known| known.serial_no().as_str()).collect::<Vec<_>>(),
+            "key_mode": merchant.key_mode,
+            "public_key_id": public_key_id(&merchant.mchid),
+        })
+    });
     let customers = world.customers.values().map(|customer| {
         json!({
             "appid": customer.appid,
@@ -168,6 +187,8 @@ fn status(shared: &Shared) -> Value {
         "delivery": if shared.delivery == crate::Delivery::Automatic { "automatic" } else { "on_demand" },
         "apps": apps.collect::<Vec<_>>(),
         "merchants": merchants.collect::<Vec<_>>(),
+        "merchants_v3": merchants_v3.collect::<Vec<_>>(),
+        "platform": world.switches,
         "customers": customers.collect::<Vec<_>>(),
         "orders": world.orders.len(),
         "next_notification_at": world.due.first().map(|(due_at, _)| due_at),
@@ -186,8 +207,10 @@ fn faults(shared: &Shared) -> Value {
 /// A fault that can never strike would be a mistake that nobody sees.
 fn check_fault(fault: Fault) -> Result<Fault, Refusal> {
     let Some(path) = fault.path.as_deref() else { return Ok(fault) };
-    if path != NOTIFICATION && !ENDPOINTS.contains(&path) {
-        return refuse(400, format!("path must be {NOTIFICATION} or one of {}", ENDPOINTS.join(" ")));
+    let endpoint = ENDPOINTS.contains(&path) || pay::v3::patterns().any(|known| known == path);
+    if path != NOTIFICATION && !endpoint && pay::v3::pattern(path).is_none() {
+        let paths: Vec<_> = ENDPOINTS.into_iter().chain(pay::v3::patterns()).collect();
+        return refuse(400, format!("path must be {NOTIFICATION} or one of {}", paths.join(" ")));
     }
     if !fault.kind.fits(Target::of(path)) {
         return refuse(400, format!("{} does not happen at {path}", json!(fault.kind)));
@@ -247,48 +270,6 @@ fn find_customer(shared: &Shared, appid: &AppId, name: &str) -> Result<String, R
         return refuse(400, "customer must be a name of 1 to 64 bytes");
     }
     shared.world().customer(appid, name).or_else(|error| refuse(404, error.to_string()))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AppCall {
-    appid: AppId,
-    secret: String,
-    merchants: Vec<MchId>,
-    name: Option<String>,
-    open_platform: Option<String>,
-}
-
-fn add_app(shared: &Shared, call: AppCall) -> Result<Value, Refusal> {
-    let app = AppSetup {
-        name: call.name.unwrap_or_else(|| call.appid.to_string()),
-        appid: call.appid,
-        secret: AppSecret::parse(call.secret).or_else(|error| refuse(400, error.to_string()))?,
-        merchants: call.merchants,
-        open_platform: call.open_platform,
-    };
-    shared.world().set_up_app(&app);
-    shared.changed();
-    Ok(json!({}))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MerchantCall {
-    mchid: MchId,
-    api_v2_key: String,
-    name: Option<String>,
-}
-
-fn add_merchant(shared: &Shared, call: MerchantCall) -> Result<Value, Refusal> {
-    let merchant = MerchantSetup {
-        name: call.name.unwrap_or_else(|| call.mchid.to_string()),
-        mchid: call.mchid,
-        api_v2_key: ApiV2Key::parse(call.api_v2_key).or_else(|error| refuse(400, error.to_string()))?,
-    };
-    shared.world().set_up_merchant(&merchant);
-    shared.changed();
-    Ok(json!({}))
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,120 @@
+//! The calls that add apps and merchants, and that switch the keys of WeChat Pay.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use weixin::{ApiV2Key, ApiV3Key, AppId, AppSecret, FieldError, MchId};
+
+use super::{Refusal, refuse};
+use crate::{
+    AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, Rotation, Shared, world::Switches,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AppCall {
+    appid: AppId,
+    secret: String,
+    merchants: Vec<MchId>,
+    name: Option<String>,
+    open_platform: Option<String>,
+}
+
+fn parsed<T>(result: Result<T, FieldError>) -> Result<T, Refusal> {
+    result.or_else(|error| refuse(400, error.to_string()))
+}
+
+pub(super) fn app(shared: &Shared, call: AppCall) -> Result<Value, Refusal> {
+    let app = AppSetup {
+        name: call.name.unwrap_or_else(|| call.appid.to_string()),
+        appid: call.appid,
+        secret: parsed(AppSecret::parse(call.secret))?,
+        merchants: call.merchants,
+        open_platform: call.open_platform,
+    };
+    shared.world().set_up_app(&app);
+    shared.changed();
+    Ok(json!({}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MerchantCall {
+    mchid: MchId,
+    name: Option<String>,
+    api_v2_key: Option<String>,
+    api_v3_key: Option<String>,
+    certificates: Option<Vec<MerchantCertificate>>,
+    key_mode: Option<KeyMode>,
+}
+
+/// Either version is set up only if something of it is there.
+pub(super) fn merchant(shared: &Shared, call: MerchantCall) -> Result<Value, Refusal> {
+    let mchid = call.mchid;
+    let v2 = match call.api_v2_key {
+        Some(key) => Some(MerchantSetup {
+            name: call.name.unwrap_or_else(|| mchid.to_string()),
+            mchid: mchid.clone(),
+            api_v2_key: parsed(ApiV2Key::parse(key))?,
+        }),
+        None => None,
+    };
+    let v3 = match (call.api_v3_key, call.certificates, call.key_mode) {
+        (None, None, None) => None,
+        (key, certificates, key_mode) => Some(MerchantV3Setup {
+            mchid,
+            key: key.map(|key| parsed(ApiV3Key::parse(key))).transpose()?,
+            certificates: certificates.unwrap_or_default(),
+            key_mode: key_mode.unwrap_or_default(),
+        }),
+    };
+    if v2.is_none() && v3.is_none() {
+        return refuse(400, "give api_v2_key, or api_v3_key and certificates, or all of them");
+    }
+    let mut world = shared.world();
+    v2.iter().for_each(|setup| world.set_up_merchant(setup));
+    v3.iter().for_each(|setup| world.set_up_merchant_v3(setup));
+    drop(world);
+    shared.changed();
+    Ok(json!({}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyModeCall {
+    mchid: MchId,
+    key_mode: KeyMode,
+}
+
+pub(super) fn key_mode(shared: &Shared, call: KeyModeCall) -> Result<Value, Refusal> {
+    match shared.set_key_mode(&call.mchid, call.key_mode) {
+        Ok(()) => Ok(json!({})),
+        Err(error) => refuse(404, error.to_string()),
+    }
+}
+
+pub(super) fn platform(shared: &Shared) -> Value {
+    json!(shared.world().switches)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlatformCall {
+    rotation: Option<Rotation>,
+    probe_per_mille: Option<u16>,
+    refund_after_s: Option<u32>,
+}
+
+pub(super) fn change_platform(shared: &Shared, call: PlatformCall) -> Result<Value, Refusal> {
+    if call.probe_per_mille.is_some_and(|rate| rate > 1000) {
+        return refuse(400, "probe_per_mille must be 0 to 1000");
+    }
+    shared.switch(|switches| {
+        let Switches { rotation, probe_per_mille, refund_after_s } = *switches;
+        *switches = Switches {
+            rotation: call.rotation.unwrap_or(rotation),
+            probe_per_mille: call.probe_per_mille.unwrap_or(probe_per_mille),
+            refund_after_s: call.refund_after_s.unwrap_or(refund_after_s),
+        };
+    });
+    Ok(platform(shared))
+}
