@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import sdk from 'wechatpay-axios-plugin';
 
-import { MERCHANTS, announced, appid, check, control, describe, fixture, openid, pay } from './simulator.js';
+import { MERCHANTS, WITHIN_MS, announced, appid, check, control, describe, fault, fixture, openid, pay } from './simulator.js';
 
 const { Aes, Formatter, Rsa, Wechatpay } = sdk;
 const [merchant] = MERCHANTS;
@@ -33,7 +33,7 @@ try {
 async function tell() {
   const { orderId, transaction, token, sheet } = await unpaidOrder();
   // The simulator keeps silent about this payment, so that only the SDK speaks.
-  await control('faults', { path: 'notification', kind: 'lost', times: 20 });
+  await fault('notification', 'lost');
   const state = async () => (await call('GET', `/v1/orders/${orderId}`, token)).state;
 
   await check('a payment of another amount is refused, although the signature is good', async () => {
@@ -95,7 +95,8 @@ async function unpaidOrder() {
 /** What the simulator's books say of a payment. */
 async function ask(outTradeNo) {
   const privateKey = fixture('apiclient_key.pem');
-  const config = { baseURL: announced.base_url, mchid, serial, privateKey, certs: { ...merchant.certs } };
+  const where = { baseURL: announced.base_url, timeout: WITHIN_MS };
+  const config = { ...where, mchid, serial, privateKey, certs: { ...merchant.certs } };
   const { transactions } = new Wechatpay(config).v3.pay;
   return (await transactions.outTradeNo._number_.get({ params: { mchid }, number: outTradeNo })).data;
 }
@@ -128,15 +129,18 @@ function notification(transaction, { key = PLATFORM_KEY, timestamp = Formatter.t
   return { headers, body };
 }
 
+const within = () => AbortSignal.timeout(WITHIN_MS);
+
 async function post({ headers, body }) {
-  const answer = await fetch(`${server.url}/wechat/pay/${mchid}`, { method: 'POST', headers, body });
+  const answer = await fetch(`${server.url}/wechat/pay/${mchid}`, { method: 'POST', headers, body, signal: within() });
   await answer.text();
   return answer.status;
 }
 
 async function call(method, path, key, body) {
   const headers = { ...(key && { authorization: `Bearer ${key}` }), ...(body && { 'content-type': 'application/json' }) };
-  const answer = await fetch(server.url + path, { method, headers, body: body && JSON.stringify(body) });
+  const sent = body && JSON.stringify(body);
+  const answer = await fetch(server.url + path, { method, headers, body: sent, signal: within() });
   const text = await answer.text();
   assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
   return JSON.parse(text);

@@ -50,14 +50,14 @@ export async function fault(path, kind) {
   await control('faults', { path, kind });
 }
 
+/** How long an answer or a notification may take. Nothing is awaited for longer. */
+export const WITHIN_MS = 10_000;
+
 /** Calls the control API. */
 export async function control(path, body) {
-  const options = body && {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  };
-  const answer = await fetch(`${announced.base_url}/_sim/${path}`, options);
+  const post = body && { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  const signal = AbortSignal.timeout(WITHIN_MS);
+  const answer = await fetch(`${announced.base_url}/_sim/${path}`, { ...post, signal });
   const value = await answer.json();
   assert.equal(answer.status, 200, `${path}: ${JSON.stringify(value)}`);
   return value;
@@ -75,9 +75,6 @@ export async function pay(customer, parameters) {
   const { errMsg } = await control('wx/requestPayment', { appid, customer, parameters, choice: 'pay' });
   return errMsg;
 }
-
-/** How long a notification may take. Nothing is awaited for longer. */
-const NOTIFICATION_WITHIN_MS = 10_000;
 
 /** Replies with which a merchant's server accepts a notification. */
 export const ACCEPT_V3 = { status: 204 };
@@ -108,7 +105,7 @@ export class Inbox {
   next() {
     if (this.#arrived.length > 0) return Promise.resolve(this.#arrived.shift());
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error('no notification came')), NOTIFICATION_WITHIN_MS);
+      const timer = setTimeout(() => reject(new Error('no notification came')), WITHIN_MS);
       this.#waiting.push((notification) => {
         clearTimeout(timer);
         resolve(notification);
@@ -120,4 +117,37 @@ export class Inbox {
     this.server.closeAllConnections();
     this.server.close();
   }
+}
+
+/** How long a refund takes: long enough that its first answer says PROCESSING. */
+const REFUND_AFTER_S = 1;
+
+/** One merchant for each way in which WeChat Pay may sign for it. All have the same certificate. */
+export const MERCHANTS = await setUp();
+
+async function setUp() {
+  const [{ mchid: first, api_v2_key: apiV2Key }] = announced.merchants;
+  const [told] = announced.merchants_v3;
+  const { api_v3_key: apiV3Key, serials: [serial], public_key_id: publicKeyId, certificate_pem: pem } = told;
+  const modes = { 'public key': 'public_key', 'platform certificate': 'certificates', 'both keys': 'both' };
+  const merchants = Object.keys(modes).map((mode, index) => {
+    const mchid = `${Number(first) + index}`;
+    const id = publicKeyId.replace(first, mchid);
+    return {
+      mode,
+      mchid,
+      serial,
+      apiV2Key,
+      apiV3Key,
+      publicKeyId: mode === 'platform certificate' ? undefined : id,
+      certs: mode === 'platform certificate' ? { any: undefined } : { [id]: fixture('pub_key.pem') },
+    };
+  });
+  await control('platform', { refund_after_s: REFUND_AFTER_S });
+  for (const { mode, mchid } of merchants) {
+    const keys = { api_v2_key: apiV2Key, api_v3_key: apiV3Key, certificates: [{ pem }], key_mode: modes[mode] };
+    await control('merchants', { mchid, ...keys });
+  }
+  await control('apps', { ...announced.apps[0], merchants: merchants.map(({ mchid }) => mchid) });
+  return merchants;
 }

@@ -4,7 +4,7 @@ import { strict as assert } from 'node:assert';
 import sdk from 'wechatpay-axios-plugin';
 
 import {
-  ACCEPT_V2, ACCEPT_V3, Inbox, MERCHANTS, announced, appid, check, describe, fault, fixture, openid, pay, refused,
+  ACCEPT_V2, ACCEPT_V3, Inbox, MERCHANTS, WITHIN_MS, announced, appid, check, describe, fault, fixture, openid, pay, refused,
 } from './simulator.js';
 
 const { Aes, Formatter, Hash, Rsa, Transformer, Wechatpay } = sdk;
@@ -22,9 +22,12 @@ function number(prefix) {
 }
 
 function client(merchant, overrides = {}) {
-  const { mchid, serial, apiV2Key: secret, certs } = merchant;
+  const { mchid, serial, apiV2Key: secret, certs, publicKeyId } = merchant;
   const privateKey = fixture('apiclient_key.pem');
-  const config = { baseURL: announced.base_url, mchid, serial, secret, privateKey, certs: { ...certs }, ...overrides };
+  const where = { baseURL: announced.base_url, timeout: WITHIN_MS };
+  const config = { ...where, mchid, serial, secret, privateKey, certs: { ...certs }, ...overrides };
+  // Asks WeChat Pay to sign its answer with the public key.
+  if (publicKeyId) config.headers = { 'Wechatpay-Serial': publicKeyId };
   return { wxpay: new Wechatpay(config), config };
 }
 
@@ -35,17 +38,18 @@ async function v3(merchant) {
   const { wxpay, config } = client(merchant);
   const { transactions } = wxpay.v3.pay;
   const outTradeNo = number('node3_');
+  const signers = [];
 
-  if (merchant.mode === 'platform certificate') {
-    await check('certificates are downloaded, decrypted, and verify the answer that brought them', async () => {
-      const { serial, pem } = await downloadCertificate(wxpay, config, apiV3Key);
-      assert.equal(pem, fixture('platform_1_cert.pem'));
-      assert.ok(serial.startsWith('0'), 'the zero in front of the serial number is there');
-    });
-  } else {
+  if (merchant.mode === 'public key') {
     await check('a merchant without platform certificates is told so', async () => {
       const answer = await refused(wxpay.v3.certificates.get());
       assert.deepEqual([answer.status, answer.data.code], [404, 'RESOURCE_NOT_EXISTS']);
+    });
+  } else {
+    await check('certificates are downloaded and decrypted, and their answer is verified', async () => {
+      const { serial, pem } = await downloadCertificate(wxpay, config, apiV3Key);
+      assert.equal(pem, fixture('platform_1_cert.pem'));
+      assert.ok(serial.startsWith('0'), 'the zero in front of the serial number is there');
     });
   }
 
@@ -65,7 +69,8 @@ async function v3(merchant) {
     assert.equal(await pay('li', { ...sheet, signType: 'RSA', paySign }), 'requestPayment:ok');
   });
   const transactionId = await check('the notification is verified, decrypted and about this order', async () => {
-    const { event, resource } = open(await inbox.next(), merchant, config.certs);
+    const { serial, event, resource } = open(await inbox.next(), merchant, config.certs);
+    signers.push(serial);
     assert.deepEqual([event.event_type, event.resource.original_type], ['TRANSACTION.SUCCESS', 'transaction']);
     assert.deepEqual([resource.out_trade_no, resource.trade_state], [outTradeNo, 'SUCCESS']);
     assert.deepEqual([resource.appid, resource.mchid, resource.payer.openid], [appid, mchid, li]);
@@ -103,23 +108,30 @@ async function v3(merchant) {
       notify_url: inbox.url,
       amount: { refund: 1000, total: 3000, currency: 'CNY' },
     });
-    assert.equal(data.out_refund_no, outRefundNo);
-    assert.ok(['PROCESSING', 'SUCCESS'].includes(data.status), data.status);
+    assert.deepEqual([data.out_refund_no, data.status], [outRefundNo, 'PROCESSING']);
   });
   await check('the notification of the refund is verified, decrypted and about this refund', async () => {
-    const { event, resource } = open(await inbox.next(), merchant, config.certs);
+    const { serial, event, resource } = open(await inbox.next(), merchant, config.certs);
+    signers.push(serial);
     assert.deepEqual([event.event_type, event.resource.original_type], ['REFUND.SUCCESS', 'refund']);
     assert.deepEqual([resource.out_refund_no, resource.refund_status], [outRefundNo, 'SUCCESS']);
     assert.deepEqual([resource.amount.refund, resource.amount.total], [1000, 3000]);
   });
-  await check('a query of the refund says SUCCESS', async () => {
+  await check('a query of the refund says SUCCESS, and one of the order REFUND', async () => {
     const { data } = await wxpay.v3.refund.domestic.refunds._number_.get({ number: outRefundNo });
     assert.deepEqual([data.status, data.transaction_id, data.amount.refund], ['SUCCESS', transactionId, 1000]);
+    const order = await transactions.id._number_.get({ params: { mchid }, number: transactionId });
+    assert.equal(order.data.trade_state, 'REFUND');
+  });
+  await check(`notifications are signed as "${merchant.mode}" says`, () => {
+    const kinds = signers.map((serial) => (serial.startsWith('PUB_KEY_ID_') ? 'public key' : 'platform certificate'));
+    const expected = merchant.mode === 'both keys' ? ['platform certificate', 'public key'] : [merchant.mode, merchant.mode];
+    assert.deepEqual(kinds.sort(), expected);
   });
   inbox.close();
 }
 
-/** Bootstraps trust: what the API v3 key opens must verify the very answer that it came with. */
+/** Bootstraps trust: what the API v3 key opens can verify the very answer that it came with. */
 async function downloadCertificate(wxpay, config, apiV3Key) {
   const found = {};
   const decrypt = (body) => {
@@ -136,15 +148,14 @@ async function downloadCertificate(wxpay, config, apiV3Key) {
 }
 
 /** Verifies and decrypts a notification, as the SDK's documentation says. */
-function open({ headers, body }, { apiV3Key, signedBy }, certs) {
+function open({ headers, body }, { apiV3Key }, certs) {
   const serial = headers['wechatpay-serial'];
   const message = Formatter.response(headers['wechatpay-timestamp'], headers['wechatpay-nonce'], body);
-  assert.match(serial, signedBy);
   assert.ok(Math.abs(Formatter.timestamp() - headers['wechatpay-timestamp']) < 300);
   assert.ok(Rsa.verify(message, headers['wechatpay-signature'], certs[serial]), 'the signature');
   const event = JSON.parse(body);
   const { ciphertext, nonce, associated_data: aad } = event.resource;
-  return { event, resource: JSON.parse(Aes.AesGcm.decrypt(ciphertext, apiV3Key, nonce, aad)) };
+  return { serial, event, resource: JSON.parse(Aes.AesGcm.decrypt(ciphertext, apiV3Key, nonce, aad)) };
 }
 
 async function refusals(merchant) {

@@ -16,8 +16,8 @@ BASE_URL = ANNOUNCED["base_url"]
 APPID = ANNOUNCED["apps"][0]["appid"]
 DESCRIPTION = '示例小店-手冲咖啡 & "茶" x2'
 
-# How long a notification may take. Nothing is awaited for longer.
-NOTIFICATION_WITHIN_S = 10
+# How long an answer or a notification may take. Nothing is awaited for longer.
+WITHIN_S = 10
 
 
 def fixture(name):
@@ -56,7 +56,7 @@ def control(path, body=None):
     """Calls the control API."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{BASE_URL}/_sim/{path}", data, {"content-type": "application/json"})
-    with urllib.request.urlopen(request) as answer:
+    with urllib.request.urlopen(request, timeout=WITHIN_S) as answer:
         return json.load(answer)
 
 
@@ -103,10 +103,35 @@ class Inbox:
     def next(self):
         """Headers and body of the next notification."""
         try:
-            return self.arrived.get(timeout=NOTIFICATION_WITHIN_S)
+            return self.arrived.get(timeout=WITHIN_S)
         except queue.Empty:
             raise AssertionError("no notification came") from None
 
     def close(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+# How long a refund takes: long enough that its first answer says PROCESSING.
+REFUND_AFTER_S = 1
+
+
+def set_up():
+    """One merchant for each way in which WeChat Pay may sign for it. All have the same certificate."""
+    first, told = ANNOUNCED["merchants"][0], ANNOUNCED["merchants_v3"][0]
+    modes = {"public key": "public_key", "platform certificate": "certificates", "both keys": "both"}
+    merchants = []
+    control("platform", {"refund_after_s": REFUND_AFTER_S})
+    for index, (mode, key_mode) in enumerate(modes.items()):
+        mchid = str(int(first["mchid"]) + index)
+        keys = {"api_v2_key": first["api_v2_key"], "api_v3_key": told["api_v3_key"]}
+        certificates = [{"pem": told["certificate_pem"]}]
+        control("merchants", {"mchid": mchid, **keys, "certificates": certificates, "key_mode": key_mode})
+        public_key_id = told["public_key_id"].replace(first["mchid"], mchid)
+        known = {"serial": told["serials"][0], "public_key_id": None if key_mode == "certificates" else public_key_id}
+        merchants.append({"mode": mode, "mchid": mchid, **keys, **known})
+    control("apps", {**ANNOUNCED["apps"][0], "merchants": [merchant["mchid"] for merchant in merchants]})
+    return merchants
+
+
+MERCHANTS = set_up()

@@ -15,7 +15,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use reqwest::{
     Certificate, Client, ClientBuilder, Method, Response, StatusCode,
-    header::{HeaderMap, HeaderName, HeaderValue},
+    header::{DATE, HeaderMap, HeaderName, HeaderValue},
     redirect,
 };
 use weixin::{
@@ -91,6 +91,20 @@ impl Transport {
     /// Whether the system brings certificate authorities. Without them WeChat's own hosts cannot be trusted.
     pub fn has_system_roots(&self) -> bool {
         self.has_system_roots
+    }
+
+    /// What time the main host says it is (`Date`), to the second; `None` if it does not say. Asks for nothing that
+    /// exists, so any answer will do, and nobody has proved that it is WeChat's: good for finding a clock that is wrong,
+    /// not for setting one.
+    ///
+    /// # Errors
+    /// The host gives no answer.
+    pub async fn time_of(&self, hosts: &Hosts) -> Result<Option<jiff::Timestamp>, NoAnswer> {
+        let base = &hosts.main;
+        let client = if base.loopback { &self.loopback } else { &self.outside };
+        let answer = client.get(base.join("/", None)).send().await.map_err(|error| NoAnswer::new(base, error))?;
+        let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+        Ok(date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp()))
     }
 
     /// Sends the message to the main host and, if nobody answers and it is safe, once more to the back-up host. An

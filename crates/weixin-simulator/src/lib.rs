@@ -53,7 +53,7 @@ use tokio::{
     sync::{Notify, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use weixin::{AppId, MchId};
+use weixin::{AppId, MchId, OpenId};
 
 pub use cli::{KeyFileError, RunError, SimArgs, run};
 pub use clock::{Clock, system_clock};
@@ -218,6 +218,15 @@ impl Simulator {
     /// A customer of an app. The same name is the same person with the same `openid`.
     pub fn phone(&self, appid: &AppId, customer: &str) -> Result<Phone, UnknownApp> {
         Phone::new(&self.shared, appid, customer)
+    }
+
+    /// A customer of an app with a given `openid`, for messages that were recorded elsewhere.
+    pub fn phone_with_openid(&self, appid: &AppId, customer: &str, openid: OpenId) -> Result<Phone, UnknownApp> {
+        let mut world = self.shared.world();
+        let key = world.customer(appid, customer)?;
+        world.set_openid(&key, openid);
+        drop(world);
+        self.phone(appid, customer)
     }
 
     /// Adds an app, or replaces its settings.

@@ -79,6 +79,15 @@ impl World {
         Ok(key)
     }
 
+    /// Gives a customer this very number.
+    pub(crate) fn set_openid(&mut self, key: &str, openid: OpenId) {
+        if let Some(customer) = self.customers.get_mut(key) {
+            self.openids.remove(customer.openid.as_str());
+            self.openids.insert(openid.to_string(), key.to_owned());
+            customer.openid = openid;
+        }
+    }
+
     /// `wx.login` on the phone of the customer.
     pub(crate) fn wx_login(&mut self, now: Timestamp, customer: &str) -> JsCode {
         let seed = self.seed();

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod database;
+pub mod doctor;
 pub mod explain;
 pub mod http;
 pub mod id;

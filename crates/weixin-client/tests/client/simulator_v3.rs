@@ -291,7 +291,9 @@ async fn a_change_of_certificates_is_followed_without_losing_an_answer() {
 async fn lesson_05_notifications_are_verified_as_they_arrive() {
     for mode in [KeyMode::Certificates, KeyMode::PublicKey] {
         let shop = Shop::open(mode).await;
-        let server = Peer::start(|_| Reply::Raw(b"HTTP/1.1 500 Again\r\nContent-Length: 0\r\n\r\n".to_vec()));
+        let server = Peer::start(|_| {
+            Reply::Raw(b"HTTP/1.1 500 Again\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".to_vec())
+        });
         let notify_url = NotifyUrl::parse(format!("{}/wechat/pay/{DEMO_MCHID}", server.url())).unwrap();
         let order = JsapiOrder { notify_url, ..shop.order() };
         let prepay_id = shop.call(&order).await.unwrap().prepay_id.clone();

@@ -144,7 +144,7 @@ pub async fn run(args: SimArgs) -> Result<(), RunError> {
 }
 
 /// Waits for Ctrl-C, or on Unix for the polite signal of a service manager.
-async fn stopped() -> std::io::Result<()> {
+async fn stopped() -> io::Result<()> {
     #[cfg(unix)]
     {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -200,5 +200,5 @@ pub enum RunError {
     Start(#[from] StartError),
     /// Ctrl-C cannot be listened for.
     #[error("the program cannot listen for Ctrl-C")]
-    Signal(#[source] std::io::Error),
+    Signal(#[source] io::Error),
 }

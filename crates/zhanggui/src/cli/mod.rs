@@ -2,6 +2,8 @@
 
 #[cfg(feature = "simulator")]
 mod dev;
+mod doctor;
+mod explain;
 mod init;
 mod key;
 mod log;
@@ -57,6 +59,10 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Run the server
     Serve(serve::ServeArgs),
+    /// Test the configuration, the database and the way to WeChat; say in plain words what is wrong
+    Doctor(doctor::DoctorArgs),
+    /// Say what was signed, with which key, and why a signature does not fit
+    ExplainSignature(Box<explain::ExplainArgs>),
     /// Keys of the merchant's own systems
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -79,6 +85,9 @@ pub async fn run() -> ExitCode {
         Command::Init(arguments) => init::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments).await,
         Command::Serve(arguments) => serve::run(&arguments).await,
+        // These two tell with their exit code what they found.
+        Command::Doctor(arguments) => return doctor::run(&arguments).await,
+        Command::ExplainSignature(arguments) => return explain::run(&arguments),
         Command::Key(command) => key::run(command).await,
         Command::Product(command) => product::run(command).await,
         #[cfg(feature = "simulator")]

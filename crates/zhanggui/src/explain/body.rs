@@ -120,9 +120,9 @@ impl Style {
         let letters = [Letters::AsTheyAre, Letters::Escaped, Letters::Plain, Letters::EscapedForHtml];
         let slashes = [Slashes::AsTheyAre, Slashes::Escaped, Slashes::Plain];
         spacings.into_iter().flat_map(move |spacing| {
-            letters.into_iter().flat_map(move |letters| {
-                slashes.into_iter().map(move |slashes| Self { spacing, letters, slashes })
-            })
+            letters
+                .into_iter()
+                .flat_map(move |letters| slashes.into_iter().map(move |slashes| Self { spacing, letters, slashes }))
         })
     }
 
@@ -324,10 +324,7 @@ mod tests {
         spelled(body, "{\"b\":\"\\u8336\\/<a>\",\"a\":[1,{}],\"c\":{\"d\":null}}");
         spelled(body, "{\"b\":\"茶/\\u003ca\\u003e\",\"a\":[1,{}],\"c\":{\"d\":null}}");
         spelled(body, "{\"a\":[1,{}],\"b\":\"茶/<a>\",\"c\":{\"d\":null}}");
-        spelled(
-            body,
-            "{\n  \"b\": \"茶/<a>\",\n  \"a\": [\n    1,\n    {}\n  ],\n  \"c\": {\n    \"d\": null\n  }\n}",
-        );
+        spelled(body, "{\n  \"b\": \"茶/<a>\",\n  \"a\": [\n    1,\n    {}\n  ],\n  \"c\": {\n    \"d\": null\n  }\n}");
         spelled("{ \"a\" : \"\\u8336 \\ud83c\\udf75\\n\" }", "{\"a\":\"茶 🍵\\n\"}");
     }
 

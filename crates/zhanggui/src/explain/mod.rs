@@ -76,10 +76,5 @@ pub fn callback<'a>(
     Some(v3_message::explain(&message, keys, circumstances, Effort::LOG))
 }
 
-const CALLBACK_HEADERS: [&str; 5] = [
-    "Wechatpay-Timestamp",
-    "Wechatpay-Nonce",
-    "Wechatpay-Serial",
-    "Wechatpay-Signature",
-    "Wechatpay-Signature-Type",
-];
+const CALLBACK_HEADERS: [&str; 5] =
+    ["Wechatpay-Timestamp", "Wechatpay-Nonce", "Wechatpay-Serial", "Wechatpay-Signature", "Wechatpay-Signature-Type"];

@@ -32,7 +32,9 @@ pub(super) fn explain(json: &Map<String, Value>, keys: &Keys, circumstances: Cir
     let asked = circumstances.mchid.map(|mchid| mchid.as_str());
     let Some(merchant) = asked.map_or(owner, |_| None).or_else(|| keys.merchant(asked)) else {
         explanation.verdict = Verdict::Unchecked;
-        explanation.causes.push(Cause::found(Code::MerchantNotConfigured).with(asked.unwrap_or("name it with --mchid")));
+        explanation
+            .causes
+            .push(Cause::found(Code::MerchantNotConfigured).with(asked.unwrap_or("name it with --mchid")));
         return explanation;
     };
     let mut appids: Vec<&str> = merchant.appids.iter().map(weixin::AppId::as_str).collect();
@@ -218,8 +220,7 @@ fn explain_v3(
             return Tried::Enough;
         }
         left -= 1;
-        let mut lines: Vec<&[u8]> =
-            vec![time_stamp.as_bytes(), nonce_str.as_bytes(), packages[choice[3]].1.as_bytes()];
+        let mut lines: Vec<&[u8]> = vec![time_stamp.as_bytes(), nonce_str.as_bytes(), packages[choice[3]].1.as_bytes()];
         if let Some(first) = firsts[choice[2]].1 {
             lines.insert(0, first.as_bytes());
         }

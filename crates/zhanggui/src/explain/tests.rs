@@ -18,7 +18,9 @@ use weixin::{
     },
 };
 
-use super::{Certainty, Circumstances, Code, Explanation, GivenKey, Input, Keys, Length, MerchantKeys, Verdict, explain};
+use super::{
+    Certainty, Circumstances, Code, Explanation, GivenKey, Input, Keys, Length, MerchantKeys, Verdict, explain,
+};
 
 const V2: &str = include_str!("../../../weixin/tests/vectors/pay-v2.json");
 const V3: &str = include_str!("../../../weixin/tests/vectors/pay-v3.json");

@@ -233,8 +233,11 @@ fn hashes(fields: &Fields, wish: &Wish<'_>) -> [(Option<Cause>, SignType); 2] {
     let cause = match named {
         Some(word) => Cause::found(Code::HashNotOfSignType)
             .with(format!("it names {word}, the signature has the length of {}", other.as_str())),
-        None if fields.get("return_code").is_some() => Cause::found(Code::HashNotAsConfigured)
-            .with(format!("{} instead of {}", other.as_str(), wish.sign_type.as_str())),
+        None if fields.get("return_code").is_some() => Cause::found(Code::HashNotAsConfigured).with(format!(
+            "{} instead of {}",
+            other.as_str(),
+            wish.sign_type.as_str()
+        )),
         None => Cause::found(Code::SignTypeNotSent),
     };
     [(None, wish.sign_type), (Some(cause), other)]
@@ -252,7 +255,8 @@ fn wished_type(fields: &Fields, merchant: Option<&MerchantKeys>, received: &str)
     if fields.get("return_code").is_none() {
         return SignType::Md5;
     }
-    let by_length = || if received.len() == digits(SignType::HmacSha256) { SignType::HmacSha256 } else { SignType::Md5 };
+    let by_length =
+        || if received.len() == digits(SignType::HmacSha256) { SignType::HmacSha256 } else { SignType::Md5 };
     merchant.and_then(|merchant| merchant.sign_type).unwrap_or_else(by_length)
 }
 

@@ -119,8 +119,11 @@ impl Trial<'_> {
             candidates.push((None, key));
         }
         for key in self.wechat_keys().filter(|key| key.id().as_str() != self.serial) {
-            let cause = Cause::found(Code::SerialNotOfKey)
-                .with(format!("signed with {}, but {} is named", key.id(), clean(self.serial)));
+            let cause = Cause::found(Code::SerialNotOfKey).with(format!(
+                "signed with {}, but {} is named",
+                key.id(),
+                clean(self.serial)
+            ));
             candidates.push((Some(cause), key));
         }
         for key in self.merchant.iter().flat_map(|merchant| &merchant.own) {

@@ -178,7 +178,9 @@ impl Trial<'_> {
         let Some(found) = found else {
             explanation.causes.extend(serial);
             explanation.causes.push(Cause::possible(Code::OtherKey).with("the private key does not belong to it"));
-            explanation.causes.push(Cause::possible(Code::MessageChanged).with("compare sign_information of the answer"));
+            explanation
+                .causes
+                .push(Cause::possible(Code::MessageChanged).with("compare sign_information of the answer"));
             return;
         };
         let (key_cause, key) = &candidates[found[0]];

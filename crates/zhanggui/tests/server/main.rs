@@ -14,3 +14,5 @@ mod settle;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;
+mod v3;
+mod v3_notify;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use weixin::pay::v2::request_payment::RequestPayment;
 use weixin_simulator::Choice;
 
-use super::{Http, Reply};
+use super::{Http, Reply, SealedLetter};
 
 /// A customer who is logged in.
 #[derive(Clone)]
@@ -93,5 +93,14 @@ impl Attacker {
     pub(crate) async fn notify(&self, mchid: &str, body: impl Into<Bytes>) -> Reply {
         let request = self.http.request(Method::POST, &format!("/wechat/pay/{mchid}"));
         Reply::of(request.header("content-type", "text/xml").body(body.into())).await
+    }
+
+    /// The same with a letter of API v3.
+    pub(crate) async fn notify_v3(&self, mchid: &str, letter: &SealedLetter) -> Reply {
+        let mut request = self.http.request(Method::POST, &format!("/wechat/pay/{mchid}"));
+        for (name, value) in &letter.headers {
+            request = request.header(*name, value);
+        }
+        Reply::of(request.header("content-type", "application/json").body(letter.body.clone())).await
     }
 }

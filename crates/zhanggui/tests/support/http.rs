@@ -99,6 +99,12 @@ impl Reply {
         assert_eq!(self.header("content-type"), "text/xml; charset=utf-8");
     }
 
+    /// The same in API v3: 204 and nothing else.
+    #[track_caller]
+    pub(crate) fn accepted_v3(&self) {
+        assert_eq!((self.status, self.text().as_str()), (204, ""));
+    }
+
     /// WeChat (or somebody else) is told to come again, in the form of v2 or v3: FAIL, and never status 2xx.
     #[track_caller]
     pub(crate) fn refused(&self, status: u16) {

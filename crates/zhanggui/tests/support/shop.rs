@@ -1,7 +1,11 @@
 //! What the operator of the server has configured.
 
 use weixin::{ApiV2Key, AppId, AppSecret, MchId, pay::v2::SignType};
-use weixin_simulator::{AppSetup, DEMO_API_V2_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, MerchantSetup, Setup};
+use weixin_simulator::{
+    AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, DEMO_PUBLIC_KEY_ID,
+    MerchantSetup, Setup,
+};
+use zhanggui::config::Api;
 
 /// An app and its merchant.
 pub(crate) struct Business {
@@ -62,6 +66,10 @@ pub(crate) fn wechat_setup() -> Setup {
 /// The configuration that a test may change before it restarts the server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shop {
+    /// The version with which new payments are made. Both have their keys.
+    pub(crate) api: Api,
+    /// Whether WeChat Pay's public key is configured; without it platform certificates are downloaded.
+    pub(crate) public_key: bool,
     pub(crate) sign_type: SignType,
     pub(crate) confirm_v2: bool,
     pub(crate) expires_in_min: u32,
@@ -73,6 +81,8 @@ pub(crate) struct Shop {
 impl Default for Shop {
     fn default() -> Self {
         Self {
+            api: Api::V2,
+            public_key: true,
             sign_type: SignType::HmacSha256,
             confirm_v2: true,
             expires_in_min: 24 * 60,
@@ -86,13 +96,30 @@ impl Default for Shop {
 pub(crate) const MASTER_KEY: &str = "6d61737465726b65796d61737465726b65796d61737465726b65796d61737465";
 
 impl Shop {
+    /// The fake keys of the simulator; paths are relative to this package.
+    fn v3_toml(&self) -> String {
+        let fixtures = "../weixin-simulator/fixtures";
+        let public_key = match self.public_key {
+            true => {
+                format!("public_key_id = \"{DEMO_PUBLIC_KEY_ID}\"\npublic_key_file = \"{fixtures}/pub_key.pem\"\n")
+            }
+            false => String::new(),
+        };
+        format!(
+            "api = \"{}\"\nprivate_key_file = \"{fixtures}/apiclient_key.pem\"\n\
+             certificate_file = \"{fixtures}/apiclient_cert.pem\"\napi_v3_key = \"{DEMO_API_V3_KEY}\"\n{public_key}",
+            self.api.as_str()
+        )
+    }
+
     pub(crate) fn toml(&self, port: u16, database: &str, wechat: &str) -> String {
         let business = |business: &Business, sign_type: SignType| {
             let (sign_type, confirm_v2) = (sign_type.as_str(), self.confirm_v2);
             let Business { appid, secret, mchid, key } = business;
             format!(
-                "[[merchant]]\nmchid = \"{mchid}\"\napi = \"v2\"\napi_v2_key = \"{key}\"\nsign_type = \"{sign_type}\"\n\
-                 confirm_v2 = {confirm_v2}\n[[app]]\nappid = \"{appid}\"\nsecret = \"{secret}\"\nmerchant = \"{mchid}\"\n"
+                "[[merchant]]\nmchid = \"{mchid}\"\napi_v2_key = \"{key}\"\nsign_type = \"{sign_type}\"\n\
+                 confirm_v2 = {confirm_v2}\n{}[[app]]\nappid = \"{appid}\"\nsecret = \"{secret}\"\nmerchant = \"{mchid}\"\n",
+                if *mchid == DEMO_MCHID { self.v3_toml() } else { "api = \"v2\"\n".to_owned() }
             )
         };
         let other = if self.with_other { business(&OTHER, SignType::Md5) } else { String::new() };

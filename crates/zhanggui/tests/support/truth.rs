@@ -116,5 +116,11 @@ impl World {
             let before = first.entry(number).or_insert_with(|| request.clone());
             assert_eq!(*before, request, "one number, two requests");
         }
+        for request in self.calls(weixin::pay::v3::jsapi::PATH) {
+            let body: serde_json::Value = serde_json::from_str(&request).unwrap();
+            let number = body["out_trade_no"].as_str().unwrap().to_owned();
+            let before = first.entry(number).or_insert_with(|| request.clone());
+            assert_eq!(*before, request, "one number, two requests");
+        }
     }
 }

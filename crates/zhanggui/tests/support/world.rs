@@ -17,7 +17,7 @@ use zhanggui::{
 };
 
 use super::{
-    Attacker, DEMO, Letter, ManualClock, Merchant, Node, OTHER, Phone, Shop, entropy_of,
+    Attacker, DEMO, Letter, LetterV3, ManualClock, Merchant, Node, OTHER, Phone, Shop, entropy_of,
     letter::Told,
     node::Recipe,
     postgres,
@@ -230,17 +230,26 @@ impl World {
     /// The notification that WeChat would post for the order's only payment: the real one if it is paid.
     pub(crate) async fn letter(&self, order: &str) -> Letter {
         let number = self.out_trade_no(order).await;
+        self.tell(&number, |told| Letter::new(&DEMO, self.shop.sign_type, told))
+    }
+
+    /// The same in API v3.
+    pub(crate) async fn letter_v3(&self, order: &str) -> LetterV3 {
+        let number = self.out_trade_no(order).await;
+        self.tell(&number, |told| LetterV3::new(told, self.clock.now()))
+    }
+
+    fn tell<T>(&self, number: &str, write: impl FnOnce(&Told<'_>) -> T) -> T {
         let ledger = self.sim.ledger();
-        let payment = ledger.payment(&number).expect("WeChat knows the payment");
+        let payment = ledger.payment(number).expect("WeChat knows the payment");
         let transaction_id = payment.transaction_id.as_ref().map_or("4200000000202601220000000000", |id| id.as_str());
-        let told = Told {
-            out_trade_no: &number,
+        write(&Told {
+            out_trade_no: number,
             total_fen: payment.total_fen.get(),
             openid: payment.openid.as_str(),
             transaction_id,
             success_time: payment.paid_at.unwrap_or_else(|| self.clock.now()),
-        };
-        Letter::new(&DEMO, self.shop.sign_type, &told)
+        })
     }
 
     /// The requests that WeChat got at this path, in order.
