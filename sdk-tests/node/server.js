@@ -11,12 +11,15 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import sdk from 'wechatpay-axios-plugin';
 
-import { MERCHANTS, WITHIN_MS, announced, appid, check, control, describe, fault, fixture, openid, pay } from './simulator.js';
+import {
+  MERCHANTS, WITHIN_MS, announced, appid, check, control, describe, fault, fixture, openid, pay,
+} from './simulator.js';
 
-const { Aes, Formatter, Rsa, Wechatpay } = sdk;
+const { Aes, Formatter, Hash, Rsa, Transformer, Wechatpay } = sdk;
 const [merchant] = MERCHANTS;
-const { mchid, serial, apiV3Key } = merchant;
+const { mchid, serial, apiV2Key, apiV3Key } = merchant;
 const [publicKeyId] = Object.keys(merchant.certs);
+const JSON_TYPE = 'application/json';
 const PLATFORM_KEY = fixture('platform_public_key_private.pem');
 
 describe('zhanggui serve, told by wechatpay-axios-plugin');
@@ -55,12 +58,23 @@ async function tell() {
     assert.equal(await post(notification(transaction, { sealKey: 'wrongApiV3Key0000000000000000000' })), 400);
     assert.equal(await state(), 'open');
   });
+  await check('a payment of another amount, reported by API v2, is refused', async () => {
+    assert.equal(await post(notificationV2({ ...transaction, amount: { total: 1 } })), 409);
+  });
+  await check('a wrong signature of API v2 is refused', async () => {
+    assert.equal(await post(notificationV2(transaction, 'wrongApiV2Key0000000000000000000')), 400);
+    assert.equal(await state(), 'open');
+  });
   await check('the notification of a payment that was made is answered 204, also the second time', async () => {
     assert.equal(await pay('wang', sheet), 'requestPayment:ok');
     const paid = notification(await ask(transaction.out_trade_no));
     assert.equal(await post(paid), 204);
     assert.equal(await state(), 'paid');
     assert.equal(await post(paid), 204);
+  });
+  await check('the same payment, reported by API v2, too, is answered 200', async () => {
+    assert.equal(await post(notificationV2(await ask(transaction.out_trade_no))), 200);
+    assert.equal(await state(), 'paid');
   });
 }
 
@@ -119,7 +133,7 @@ function notification(transaction, { key = PLATFORM_KEY, timestamp = Formatter.t
     },
   });
   const headers = {
-    'content-type': 'application/json',
+    'content-type': JSON_TYPE,
     'Wechatpay-Timestamp': `${timestamp}`,
     'Wechatpay-Nonce': nonce,
     'Wechatpay-Serial': publicKeyId,
@@ -129,7 +143,37 @@ function notification(transaction, { key = PLATFORM_KEY, timestamp = Formatter.t
   return { headers, body };
 }
 
-const within = () => AbortSignal.timeout(WITHIN_MS);
+/** The same in API v2. */
+function notificationV2(transaction, key = apiV2Key) {
+  const fields = {
+    appid,
+    bank_type: transaction.bank_type,
+    cash_fee: transaction.amount.total,
+    fee_type: 'CNY',
+    is_subscribe: 'N',
+    mch_id: mchid,
+    nonce_str: Formatter.nonce(),
+    openid: transaction.payer.openid,
+    out_trade_no: transaction.out_trade_no,
+    result_code: 'SUCCESS',
+    return_code: 'SUCCESS',
+    time_end: beijing(transaction.success_time),
+    total_fee: transaction.amount.total,
+    trade_type: 'JSAPI',
+    transaction_id: transaction.transaction_id,
+  };
+  const sign = Hash.sign('HMAC-SHA256', fields, key);
+  return { headers: { 'content-type': 'text/xml' }, body: Transformer.toXml({ ...fields, sign }) };
+}
+
+/** A time as API v2 writes it: the clock in Beijing, without punctuation. */
+function beijing(time) {
+  return new Date(Date.parse(time) + 8 * 3600_000).toISOString().replace(/\.\d+Z$|\D/g, '');
+}
+
+function within() {
+  return AbortSignal.timeout(WITHIN_MS);
+}
 
 async function post({ headers, body }) {
   const answer = await fetch(`${server.url}/wechat/pay/${mchid}`, { method: 'POST', headers, body, signal: within() });
@@ -138,8 +182,8 @@ async function post({ headers, body }) {
 }
 
 async function call(method, path, key, body) {
-  const headers = { ...(key && { authorization: `Bearer ${key}` }), ...(body && { 'content-type': 'application/json' }) };
   const sent = body && JSON.stringify(body);
+  const headers = { ...(sent && { 'content-type': JSON_TYPE }), ...(key && { authorization: `Bearer ${key}` }) };
   const answer = await fetch(server.url + path, { method, headers, body: sent, signal: within() });
   const text = await answer.text();
   assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
@@ -173,6 +217,8 @@ async function start() {
     private_key_file = "apiclient_key.pem"
     serial_no = "${serial}"
     api_v3_key = "${apiV3Key}"
+    api_v2_key = "${apiV2Key}"
+    sign_type = "HMAC-SHA256"
     public_key_id = "${publicKeyId}"
     public_key_file = "pub_key.pem"
     [[app]]
@@ -195,7 +241,8 @@ async function start() {
 }
 
 function zhanggui(...words) {
-  const { status, stdout, stderr } = spawnSync(process.env.ZHANGGUI, [...words, '--config', join(folder, 'zhanggui.toml')]);
+  const config = join(folder, 'zhanggui.toml');
+  const { status, stdout, stderr } = spawnSync(process.env.ZHANGGUI, [...words, '--config', config]);
   assert.equal(status, 0, `zhanggui ${words.join(' ')}: ${stderr}`);
   return stdout.toString();
 }

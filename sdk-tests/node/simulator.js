@@ -78,7 +78,10 @@ export async function pay(customer, parameters) {
 
 /** Replies with which a merchant's server accepts a notification. */
 export const ACCEPT_V3 = { status: 204 };
-export const ACCEPT_V2 = { status: 200, body: '<xml><return_code>SUCCESS</return_code><return_msg>OK</return_msg></xml>' };
+export const ACCEPT_V2 = {
+  status: 200,
+  body: '<xml><return_code>SUCCESS</return_code><return_msg>OK</return_msg></xml>',
+};
 
 /** A merchant's server: keeps what WeChat Pay posts, and accepts it. */
 export class Inbox {

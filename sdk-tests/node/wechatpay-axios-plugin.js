@@ -4,7 +4,8 @@ import { strict as assert } from 'node:assert';
 import sdk from 'wechatpay-axios-plugin';
 
 import {
-  ACCEPT_V2, ACCEPT_V3, Inbox, MERCHANTS, WITHIN_MS, announced, appid, check, describe, fault, fixture, openid, pay, refused,
+  ACCEPT_V2, ACCEPT_V3, Inbox, MERCHANTS, WITHIN_MS,
+  announced, appid, check, describe, fault, fixture, openid, pay, refused,
 } from './simulator.js';
 
 const { Aes, Formatter, Hash, Rsa, Transformer, Wechatpay } = sdk;
@@ -61,8 +62,9 @@ async function v3(merchant) {
     return data.prepay_id;
   });
   await check('the phone accepts parameters signed with Rsa.sign', async () => {
-    const sheet = { timeStamp: `${Formatter.timestamp()}`, nonceStr: Formatter.nonce(), package: `prepay_id=${prepayId}` };
-    const message = Formatter.joinedByLineFeed(appid, sheet.timeStamp, sheet.nonceStr, sheet.package);
+    const timeStamp = `${Formatter.timestamp()}`;
+    const sheet = { timeStamp, nonceStr: Formatter.nonce(), package: `prepay_id=${prepayId}` };
+    const message = Formatter.joinedByLineFeed(appid, timeStamp, sheet.nonceStr, sheet.package);
     const paySign = Rsa.sign(message, fixture('apiclient_key.pem'));
     const forged = { ...sheet, package: 'prepay_id=wx0', signType: 'RSA', paySign };
     assert.match(await pay('li', forged), /^requestPayment:fail/);
@@ -125,8 +127,8 @@ async function v3(merchant) {
   });
   await check(`notifications are signed as "${merchant.mode}" says`, () => {
     const kinds = signers.map((serial) => (serial.startsWith('PUB_KEY_ID_') ? 'public key' : 'platform certificate'));
-    const expected = merchant.mode === 'both keys' ? ['platform certificate', 'public key'] : [merchant.mode, merchant.mode];
-    assert.deepEqual(kinds.sort(), expected);
+    const { mode } = merchant;
+    assert.deepEqual(kinds.sort(), mode === 'both keys' ? ['platform certificate', 'public key'] : [mode, mode]);
   });
   inbox.close();
 }
@@ -161,7 +163,7 @@ function open({ headers, body }, { apiV3Key }, certs) {
 async function refusals(merchant) {
   const { mchid } = merchant;
   describe('wechatpay-axios-plugin v3, refusals');
-  const ask = ({ wxpay }) => wxpay.v3.pay.transactions.outTradeNo._number_.get({ params: { mchid }, number: 'none3_1' });
+  const ask = ({ wxpay }) => wxpay.v3.pay.transactions.outTradeNo.none31.get({ params: { mchid } });
   const cases = {
     'a wrong private key': { privateKey: fixture('stranger_key.pem') },
     'a wrong serial number': { serial: '3FA4E000000000000000000000000000000000FF' },
@@ -184,8 +186,9 @@ async function refusals(merchant) {
   for (const [kind, code] of Object.entries(forgeries)) {
     await check(`an answer that the simulator makes ${kind} is not believed by the SDK`, async () => {
       await fault('/v3/pay/transactions/jsapi', kind);
-      const order = { appid, mchid, description: DESCRIPTION, notify_url: NOWHERE, payer: { openid: li } };
-      const call = wxpay.v3.pay.transactions.jsapi.post({ ...order, out_trade_no: number('node3_'), amount: { total: 1 } });
+      const us = { appid, mchid, notify_url: NOWHERE, out_trade_no: number('node3_') };
+      const order = { ...us, description: DESCRIPTION, payer: { openid: li }, amount: { total: 1 } };
+      const call = wxpay.v3.pay.transactions.jsapi.post(order);
       await assert.rejects(call, { code });
     });
   }

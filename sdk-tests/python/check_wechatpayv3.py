@@ -11,7 +11,8 @@ from wechatpayv3 import WeChatPay, WeChatPayType
 from wechatpayv3.core import Core
 
 from simulator import (
-    ACCEPT_V3, APPID, BASE_URL, DESCRIPTION, MERCHANTS, WITHIN_S, Checks, Inbox, fixture, number, openid, pay, same,
+    ACCEPT_V3, APPID, BASE_URL, DESCRIPTION, MERCHANTS, WITHIN_S,
+    Checks, Inbox, control, fixture, number, openid, pay, same,
 )
 
 # The SDK writes its host into each new object and calls it at once; this is the only way in.
@@ -115,6 +116,15 @@ def flow(merchant, cert_dir):
         same((refund["status"], refund["amount"]["refund"]), ("SUCCESS", 1000))
         same(said(wechat.query(transaction_id=transaction_id), 200)["trade_state"], "REFUND")
 
+    def rotates():
+        control("platform", {"rotation": "second_signs"})
+        try:
+            said(wechat.query(transaction_id=transaction_id), 200)
+            kept = {file.read_text(encoding="utf-8") for file in pathlib.Path(cert_dir).iterdir()}
+            same(kept, {fixture("platform_1_cert.pem"), fixture("platform_2_cert.pem")})
+        finally:
+            control("platform", {"rotation": "first_only"})
+
     if not merchant["public_key_id"]:
         checks.check("the downloaded certificate is kept and read again", keeps)
     prepay_id = checks.check("an order gets a prepay_id", lambda: order(out_trade_no))
@@ -125,6 +135,8 @@ def flow(merchant, cert_dir):
     checks.check("a refund is accepted", refunds)
     checks.check("the notification of the refund is verified and decrypted", refund_notification)
     checks.check("a query of the refund says SUCCESS, and one of the order REFUND", refund_query)
+    if not merchant["public_key_id"]:
+        checks.check("after a change of certificates the new one is fetched and believed", rotates)
     inbox.close()
     return checks.failed
 

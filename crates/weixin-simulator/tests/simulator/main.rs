@@ -12,3 +12,4 @@ mod phone;
 mod repeatable;
 mod support;
 mod token;
+mod v3;

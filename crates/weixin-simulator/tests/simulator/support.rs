@@ -216,7 +216,10 @@ fn exchange(address: SocketAddr, message: &[u8]) -> Reply {
 /// A notification as the merchant's server sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
+    /// In small letters.
     pub(crate) head: String,
+    /// As it came.
+    pub(crate) original_head: String,
     pub(crate) body: Vec<u8>,
 }
 
@@ -288,23 +291,24 @@ impl Merchant {
 fn receive(mut stream: TcpStream, shared: &(Mutex<MerchantState>, Condvar)) {
     let mut bytes = Vec::new();
     let mut buffer = [0_u8; 4096];
-    let (head, body) = loop {
+    let (original_head, head, body) = loop {
         let count = stream.read(&mut buffer).unwrap_or(0);
         if count == 0 {
             return;
         }
         bytes.extend_from_slice(&buffer[..count]);
         let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-        let head = String::from_utf8(bytes[..end].to_vec()).unwrap().to_ascii_lowercase();
+        let original_head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let head = original_head.to_ascii_lowercase();
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
         let body = &bytes[end + 4..];
         if body.len() == length.parse::<usize>().unwrap() {
-            break (head, body.to_vec());
+            break (original_head, head, body.to_vec());
         }
     };
     let answer = {
         let mut state = shared.0.lock().unwrap();
-        state.received.push(Received { head, body });
+        state.received.push(Received { head, original_head, body });
         shared.1.notify_all();
         if state.answers.len() > 1 { state.answers.pop_front().unwrap() } else { state.answers[0].clone() }
     };

@@ -113,10 +113,9 @@ fn input(arguments: &ExplainArgs) -> Result<Input, CliError> {
 
 fn http_message(arguments: &ExplainArgs) -> Result<HttpMessage, CliError> {
     let start = match &arguments.method {
-        Some(method) => Start::Request {
-            method: method.clone(),
-            target: arguments.path.clone().unwrap_or_else(|| "/".to_owned()),
-        },
+        Some(method) => {
+            Start::Request { method: method.clone(), target: arguments.path.clone().unwrap_or_else(|| "/".to_owned()) }
+        }
         None => Start::Answer { status: 200 },
     };
     let header = |text: &String| {

@@ -45,7 +45,8 @@ fn dates(mchid: &str, certificate: &Certificate, now: Timestamp) -> Check {
                  private_key_file and certificate_file together";
     if now < certificate.not_before {
         let text = format!("it is not valid before {}", day(certificate.not_before));
-        return Check::problem(NAME, mchid, text).fix("look at the clock of this machine, or use the certificate before");
+        return Check::problem(NAME, mchid, text)
+            .fix("look at the clock of this machine, or use the certificate before");
     }
     if now >= certificate.not_after {
         let text = format!("it has expired on {}", day(certificate.not_after));
@@ -72,7 +73,8 @@ fn public_key(merchant: &Merchant, v3: &V3) -> Check {
     // The id holds the merchant's number, as far as has been seen: 01, the number, a date, digits.
     if names_other_merchant(key, mchid) {
         let text = format!("{} does not look like the id of this merchant, whose number is usually in it", key.id());
-        return Check::warning(NAME, mchid, text).fix("compare public_key_id with the merchant platform (API security)");
+        return Check::warning(NAME, mchid, text)
+            .fix("compare public_key_id with the merchant platform (API security)");
     }
     Check::ok(NAME, mchid, key.id().to_string())
 }

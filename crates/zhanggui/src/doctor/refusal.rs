@@ -78,7 +78,8 @@ fn sign_error(body: &ErrorBody, said: String) -> Words {
         ("未申请过证书", "apply for a certificate on the merchant platform (API security)"),
     ];
     let found = fixes.iter().find(|(words, _)| message.contains(words)).map(|(_, fix)| *fix);
-    let other = "the private key does not belong to serial_no: use key, certificate and serial number of one application";
+    let other =
+        "the private key does not belong to serial_no: use key, certificate and serial number of one application";
     let information = body.detail.as_ref().and_then(|detail| detail.get("sign_information"));
     let information = information.map_or_else(String::new, |text| format!("; WeChat would have signed {text}"));
     Words::new(format!("{said}{information}"), format!("{}; {EXPLAIN}", found.unwrap_or(other)))
@@ -116,7 +117,10 @@ pub(super) fn v2(error: &CallError) -> Words {
         ),
         CallError::Rejected(rejection) => Words::new(
             chain(error),
-            format!("{}: look at mchid, appid and their binding on the merchant platform", rejection.err_code.meaning()),
+            format!(
+                "{}: look at mchid, appid and their binding on the merchant platform",
+                rejection.err_code.meaning()
+            ),
         ),
         CallError::NoAnswer(_) => Words::new(chain(error), NETWORK),
         error => Words::new(chain(error), "try again; if it stays, somebody between here and WeChat answers"),
@@ -169,8 +173,7 @@ mod tests {
     fn every_401_of_wechat_has_its_own_fix() {
         let words = |message: &str| {
             let detail = serde_json::json!({ "sign_information": { "sign_message_length": 348 } });
-            let body =
-                ErrorBody { code: Code::SignError, message: message.to_owned(), detail: Some(detail) };
+            let body = ErrorBody { code: Code::SignError, message: message.to_owned(), detail: Some(detail) };
             v3(&CallErrorV3::Refused { status: 401, error: Some(body), request_id: None })
         };
         for (message, fix) in [

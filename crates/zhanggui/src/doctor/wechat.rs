@@ -71,7 +71,9 @@ impl<'a> Line<'a> {
                 let direction = if early_s > 0 { "slow" } else { "fast" };
                 let text = format!("the clock is {skew_s} s {direction}, compared with WeChat's");
                 let check = match skew_s {
-                    SKEW_PROBLEM_S.. => Check::problem(NAME, "", format!("{text}; from 300 s on everything is refused")),
+                    SKEW_PROBLEM_S.. => {
+                        Check::problem(NAME, "", format!("{text}; from 300 s on everything is refused"))
+                    }
                     skew_s if skew_s > SKEW_WARNING_S => Check::warning(NAME, "", text),
                     _ => Check::ok(NAME, "", "agrees with WeChat's"),
                 };

@@ -164,7 +164,7 @@ causes! {
         "sign path and query as they are sent",
     PathReencoded "path_reencoded"
         "the path was signed in another spelling than it was sent"
-        "sign the path as it goes over the wire, with its percent signs (| is sent as %7C)",
+        "sign the path as it goes over the wire, with its percent signs (a vertical bar is sent as %7C)",
     HostSigned "host_signed"
         "the whole address was signed, with scheme and host"
         "sign from the first / after the host",

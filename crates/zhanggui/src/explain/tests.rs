@@ -146,7 +146,8 @@ fn every_cause_has_words_of_its_own() {
 fn the_page_for_users_names_every_cause() {
     let page = include_str!("../../../../docs/signature-errors.md");
     for code in Code::ALL {
-        assert!(page.contains(&format!("`{code}`")), "docs/signature-errors.md lacks {code}");
+        let row = format!("| `{code}` | {} | {} |", code.what(), code.repair());
+        assert!(page.contains(&row), "docs/signature-errors.md lacks the line:\n{row}");
     }
 }
 

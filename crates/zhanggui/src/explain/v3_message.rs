@@ -1,7 +1,10 @@
 //! API v3: what WeChat says, answers and callbacks alike. The checks stand in the order of `weixin::pay::v3::verify`.
 
 use jiff::Timestamp;
-use weixin::pay::v3::{KeyId, PROBE_PREFIX, SCHEME, SerialNo, VerifyingKey, WINDOW_S};
+use weixin::{
+    MchId,
+    pay::v3::{KeyId, PROBE_PREFIX, SCHEME, SerialNo, VerifyingKey, WINDOW_S},
+};
 
 use super::{
     Cause, Circumstances, Code, Explanation, HttpMessage, Keys, Kind, Owner, SignedText, Start, Verdict, Version, body,
@@ -60,7 +63,7 @@ pub(super) fn explain(
         return explanation;
     }
     explanation.causes.extend(time);
-    let trial = Trial { keys, merchant: merchant(keys, circumstances), serial, signature };
+    let trial = Trial { keys, merchant: merchant(keys, message, serial, circumstances), serial, signature };
     let texts = Texts { frames, lines, body: body::spellings(&message.body) };
     if swapped {
         let swapped = Texts { lines: [lines[1], lines[0], lines[2]], ..texts };
@@ -73,9 +76,25 @@ pub(super) fn explain(
 
 const REQUIRED: [&str; 4] = ["Wechatpay-Timestamp", "Wechatpay-Nonce", "Wechatpay-Serial", "Wechatpay-Signature"];
 
-/// The merchant for whom the message is: the one that is named, or the only one.
-fn merchant<'a>(keys: &'a Keys, circumstances: Circumstances<'_>) -> Option<&'a MerchantKeys> {
-    keys.merchant(circumstances.mchid.map(weixin::MchId::as_str))
+/// The merchant for whom the message is: the one that is named, the one in the callback's address, the one whose key
+/// signed, or the only one.
+fn merchant<'a>(
+    keys: &'a Keys,
+    message: &HttpMessage,
+    serial: &str,
+    circumstances: Circumstances<'_>,
+) -> Option<&'a MerchantKeys> {
+    let asked = circumstances.mchid.map(MchId::as_str);
+    if asked.is_some() {
+        return keys.merchant(asked);
+    }
+    let in_address = |merchant: &&MerchantKeys| match (&message.start, &merchant.mchid) {
+        (Start::Request { target, .. }, Some(mchid)) => target.split(['/', '?']).any(|part| part == mchid.as_str()),
+        _ => false,
+    };
+    let trusts = |merchant: &&MerchantKeys| merchant.wechat.iter().any(|key| key.id().as_str() == serial);
+    let all = || keys.merchants.iter();
+    all().find(in_address).or_else(|| all().find(trusts)).or_else(|| keys.merchant(None))
 }
 
 /// What is wrong with the time of a message, before its signature is looked at.
@@ -183,7 +202,6 @@ impl Trial<'_> {
         let merchants = || self.merchant.into_iter().chain(&self.keys.merchants);
         let shown = clean(self.serial);
         let id = KeyId::parse(self.serial).map_err(|_| {
-            // The decimal form is longer than the 40 hexadecimal digits.
             Cause::found(Code::SerialUnknown).with(format!("{shown} is neither a serial number nor a PUB_KEY_ID_"))
         })?;
         if let Some(key) = self.wechat_keys().find(|key| *key.id() == id) {

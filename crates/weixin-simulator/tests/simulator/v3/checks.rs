@@ -1,9 +1,10 @@
 //! The order of the checks and the texts of 401.
 
-use weixin::{NonceStr, pay::v3::{Authorization, Credential, SerialNo, Signed, SigningKey}};
-use weixin_simulator::{
-    DEMO_MCHID, DEMO_MERCHANT_CERTIFICATE_PEM, MerchantCertificate, MerchantV3Setup, Standing,
+use weixin::{
+    NonceStr,
+    pay::v3::{Authorization, Credential, SerialNo, Signed, SigningKey},
 };
+use weixin_simulator::{DEMO_MCHID, DEMO_MERCHANT_CERTIFICATE_PEM, MerchantCertificate, MerchantV3Setup, Standing};
 
 use crate::{
     support::{Reply, Stage, mchid},

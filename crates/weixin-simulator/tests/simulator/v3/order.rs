@@ -3,10 +3,7 @@
 use serde_json::json;
 use weixin::{
     PrepayId,
-    pay::{
-        TradeState, Transaction,
-        v2::order_query,
-    },
+    pay::{TradeState, Transaction},
 };
 use weixin_simulator::{Api, DEMO_MCHID};
 
@@ -187,8 +184,7 @@ async fn both_versions_ask_for_each_others_orders() {
     stage.paid_v3(&stage.order_v3("NEW000001")).await;
     let answer = stage.query("NEW000001").await;
     assert_eq!((answer.get("trade_state"), answer.get("total_fee")), (Some("SUCCESS"), Some("3000")));
-    let read = <order_query::OrderQuery as weixin::pay::v2::Call>::read_answer(&answer).unwrap();
-    assert_eq!(read.openid.as_ref(), Some(stage.li.openid()));
+    assert_eq!(answer.get("openid"), Some(stage.li.openid().as_str()));
     stage.paid(stage.order("OLD000001")).await;
     let told = stage.query_v3("OLD000001").await;
     assert_eq!((&told["trade_state"], &told["amount"]["total"]), (&"SUCCESS".into(), &3000.into()));

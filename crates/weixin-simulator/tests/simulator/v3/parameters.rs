@@ -44,7 +44,10 @@ async fn a_missing_field_is_named() {
         assert_eq!(message, expected);
         let expected = if pointer == "/payer/openid" { "268501013" } else { "268435461" };
         assert_eq!(internal.as_deref(), Some(expected));
-        assert_eq!((&reply.json()["detail"]["field"], &reply.json()["detail"]["location"]), (&pointer.into(), &"body".into()));
+        assert_eq!(
+            (&reply.json()["detail"]["field"], &reply.json()["detail"]["location"]),
+            (&pointer.into(), &"body".into())
+        );
     }
     // The currency has a default.
     stage.prepay_v3(&without(&stage, "/amount/currency")).await;
@@ -101,13 +104,10 @@ async fn lengths_and_ranges_are_kept_to_the_byte() {
     let stage = Stage::new().await;
     let low = "输入源“/body/amount/total”映射到数值字段“总金额”规则校验失败，值低于最小值 1";
     for total in [0, -1] {
-        let (_, code, message, internal) =
-            refusal(&stage.place_v3(&with(&stage, "/amount/total", json!(total))).await);
+        let (_, code, message, internal) = refusal(&stage.place_v3(&with(&stage, "/amount/total", json!(total))).await);
         assert_eq!((code.as_str(), message.as_str(), internal.as_deref()), ("PARAM_ERROR", low, Some("268435464")));
     }
-    for (pointer, bytes_max) in
-        [("/description", 127), ("/attach", 128), ("/out_trade_no", 32), ("/goods_tag", 32)]
-    {
+    for (pointer, bytes_max) in [("/description", 127), ("/attach", 128), ("/out_trade_no", 32), ("/goods_tag", 32)] {
         let long = json!("a".repeat(bytes_max + 1));
         assert_eq!(code(&stage.place_v3(&with(&stage, pointer, long)).await).1, "PARAM_ERROR", "{pointer}");
         let number = format!("FIT{bytes_max}000");

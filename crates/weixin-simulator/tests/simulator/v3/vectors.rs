@@ -5,9 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 use weixin::{ApiV3Key, AppId, AppSecret, MchId, OpenId};
-use weixin_simulator::{
-    AppSetup, DEMO_APP_SECRET, MerchantCertificate, MerchantV3Setup, Options, Setup, Simulator,
-};
+use weixin_simulator::{AppSetup, DEMO_APP_SECRET, MerchantCertificate, MerchantV3Setup, Options, Setup, Simulator};
 
 use crate::{support::Stage, v3::code};
 
