@@ -1,4 +1,4 @@
-// wechatpay-axios-plugin (Node) against the simulator: API v3 in both key modes, refusals, and API v2 with both hashes.
+// wechatpay-axios-plugin (Node) against the simulator: API v3 in all three key modes, refusals, forgeries, and API v2.
 
 import { strict as assert } from 'node:assert';
 import sdk from 'wechatpay-axios-plugin';

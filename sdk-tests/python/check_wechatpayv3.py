@@ -1,4 +1,4 @@
-"""wechatpayv3 (Python) against the simulator: API v3 in both key modes, and refusals."""
+"""wechatpayv3 (Python) against the simulator: API v3 in all three key modes, a change of certificates, and refusals."""
 
 import functools
 import json

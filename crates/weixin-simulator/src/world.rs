@@ -12,7 +12,7 @@ use crate::{
     login::{Customer, LoginCode},
     merchant::{Merchant, MerchantV3, read_secret},
     options::{AppSetup, Setup},
-    pay::{Order, Prepay, Refund, Subject},
+    pay::{EchoToTell, Order, Prepay, Refund, Subject},
     random::Seed,
     token::Tokens,
 };
@@ -45,6 +45,9 @@ pub(crate) struct World {
     /// By `mchid/out_refund_no`.
     #[serde(default)]
     pub(crate) refunds: BTreeMap<String, Refund>,
+    /// Self-tests with an address, by request and time.
+    #[serde(default)]
+    pub(crate) echoes: BTreeMap<String, EchoToTell>,
     #[serde(default)]
     pub(crate) switches: Switches,
     /// When which notification is due; made again from orders and refunds after loading.
@@ -109,6 +112,7 @@ impl World {
             prepays: BTreeMap::new(),
             transactions: BTreeMap::new(),
             refunds: BTreeMap::new(),
+            echoes: BTreeMap::new(),
             switches: Switches::default(),
             due: BTreeSet::new(),
             probed: BTreeSet::new(),
@@ -158,7 +162,8 @@ impl World {
     pub(crate) fn after_loading(&mut self) {
         let payments = self.orders.iter().map(|(key, order)| (Subject::Payment(key.clone()), &order.notification));
         let refunds = self.refunds.iter().map(|(key, refund)| (Subject::Refund(key.clone()), &refund.notification));
-        let pending = payments.chain(refunds).filter_map(|(subject, notification)| {
+        let echoes = self.echoes.iter().map(|(key, echo)| (Subject::Echo(key.clone()), &echo.notification));
+        let pending = payments.chain(refunds).chain(echoes).filter_map(|(subject, notification)| {
             let due_at = notification.as_ref()?.due_at()?;
             Some((due_at, subject))
         });

@@ -1,6 +1,6 @@
-//! Signing, verifying and reading notifications of API v3, beside OpenSSL in the same run.
+//! Signing, verifying and reading notifications of API v3, beside OpenSSL and the Node SDK in the same run.
 //!
-//! `cargo bench -p weixin --bench api_v3`. Both take turns, and the best of several rounds counts, because other work on the
+//! `cargo bench -p weixin --bench api_v3`. All take turns, and the best of several rounds counts, because other work on the
 //! machine only ever slows down. Without an `openssl` on PATH only our own
 //! figures are printed.
 
@@ -26,7 +26,9 @@ use weixin::{
 /// How long each thing is measured in a round.
 const MEASURED: Duration = Duration::from_secs(1);
 
-/// How often both take their turn.
+const READ: &str = "verify, open and read a notification";
+
+/// How often all take their turn.
 const ROUNDS: usize = 5;
 
 fn main() {
@@ -48,6 +50,7 @@ fn main() {
 
     let (mut signs, mut verifies, mut reads) = (0.0_f64, 0.0_f64, 0.0_f64);
     let mut openssl_best: Option<(f64, f64)> = None;
+    let mut node_best: Option<f64> = None;
     for _ in 0..ROUNDS {
         signs = signs.max(per_second(|| drop(merchant.sign(message))));
         verifies = verifies.max(per_second(|| assert!(certificate.key.verifies(message, &signature))));
@@ -58,6 +61,9 @@ fn main() {
         if let Some((signs, verifies)) = openssl() {
             let best = openssl_best.get_or_insert((0.0, 0.0));
             *best = (best.0.max(signs), best.1.max(verifies));
+        }
+        if let Some(reads) = node() {
+            node_best = Some(node_best.unwrap_or(0.0).max(reads));
         }
     }
     println!("one thread, RSA-2048, per second        ours    openssl   ratio");
@@ -70,7 +76,10 @@ fn main() {
             None => println!("{name:<36}{ours:>9.0}          -       -"),
         }
     }
-    println!("{:<36}{reads:>9.0}", "verify, open and read a notification");
+    match node_best {
+        Some(theirs) => println!("{READ:<36}{reads:>9.0}{theirs:>11.0}{:>8.2}  (Node SDK)", reads / theirs),
+        None => println!("{READ:<36}{reads:>9.0}          -       -  (Node SDK: run sdk-tests/run first)"),
+    }
 }
 
 fn per_second(mut work: impl FnMut()) -> f64 {
@@ -86,6 +95,13 @@ fn per_second(mut work: impl FnMut()) -> f64 {
         count += 50;
     }
     f64::from(count) / started.elapsed().as_secs_f64()
+}
+
+/// Notifications per second by the Node SDK, where its packages are installed.
+fn node() -> Option<f64> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk-tests/node/bench-notification.js");
+    let output = Command::new("node").arg(script).output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
 /// Signatures and verifications per second by `openssl speed`.

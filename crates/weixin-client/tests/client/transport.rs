@@ -245,3 +245,20 @@ fn a_bare_machine_behind_a_proxy_can_still_use_the_simulator() {
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
     assert!(text.contains("system roots: false") && text.contains("an extra one: false"), "{text}");
 }
+
+#[tokio::test]
+async fn a_host_tells_its_time_whatever_it_answers() {
+    let dated = |date: &str| format!("HTTP/1.1 404 Not Found\r\n{date}Connection: close\r\nContent-Length: 0\r\n\r\n");
+    for (date, expected) in [
+        ("Date: Sun, 01 Mar 2026 02:00:00 GMT\r\n", Some("2026-03-01T02:00:00Z".parse().unwrap())),
+        ("Date: yesterday\r\n", None),
+        ("", None),
+    ] {
+        let head = dated(date);
+        let peer = Peer::start(move |_| Reply::Raw(head.clone().into_bytes()));
+        assert_eq!(transport().time_of(&peer.hosts()).await.unwrap(), expected, "{date}");
+        assert_eq!(peer.received()[0].header("authorization"), None, "nothing secret is sent for it");
+    }
+    let absent = Hosts::new(&Peer::absent(), None).unwrap();
+    assert_eq!(transport().time_of(&absent).await.unwrap_err().kind(), NoAnswerKind::NotConnected);
+}

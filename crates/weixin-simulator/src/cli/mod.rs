@@ -202,3 +202,49 @@ pub enum RunError {
     #[error("the program cannot listen for Ctrl-C")]
     Signal(#[source] io::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        sim: SimArgs,
+    }
+
+    fn options(arguments: &[&str]) -> Result<Options, RunError> {
+        let arguments = ["sim"].iter().chain(arguments);
+        Program::try_parse_from(arguments).expect("arguments").sim.options()
+    }
+
+    #[test]
+    fn without_merchants_the_demonstration_has_both_versions() {
+        let world = options(&["--key-mode", "both"]).expect("options").world;
+        assert_eq!(world.merchants[0].mchid, world.merchants_v3[0].mchid);
+        assert_eq!(world.merchants_v3[0].key_mode, KeyMode::Both);
+        assert_eq!(world.apps[0].merchants.len(), 1);
+    }
+
+    #[test]
+    fn a_merchant_brings_its_certificate_in_a_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("apiclient_cert.pem");
+        let key = crate::DEMO_API_V3_KEY;
+        let argument = format!("1600000007:{key}:{}", path.display());
+        let missing = options(&["--merchant-v3", &argument]).expect_err("there is no file");
+        assert!(missing.to_string().ends_with("apiclient_cert.pem cannot be read"), "{missing}");
+        std::fs::write(&path, crate::DEMO_MERCHANT_KEY_PEM).expect("written");
+        let wrong = options(&["--merchant-v3", &argument]).expect_err("a private key");
+        assert!(matches!(wrong, RunError::Certificate { .. }), "{wrong}");
+        std::fs::write(&path, crate::DEMO_MERCHANT_CERTIFICATE_PEM).expect("written");
+        let world = options(&["--merchant-v3", &argument]).expect("options").world;
+        assert!(world.merchants.is_empty());
+        assert_eq!(world.merchants_v3[0].certificates[0].serial_no().as_str(), crate::DEMO_MERCHANT_SERIAL);
+        assert_eq!(world.apps[0].merchants, [world.merchants_v3[0].mchid.clone()]);
+        let short = options(&["--merchant-v3", "1600000007"]).expect_err("no colon");
+        assert_eq!(short.to_string(), "--merchant-v3 must have the form MCHID:KEY:FILE");
+    }
+}

@@ -32,7 +32,7 @@ pub use notify::{Attempt, NotificationState};
 pub use order::UNPAID_CLOSED_AFTER_S;
 pub(crate) use phone::REQUEST_PAYMENT_OK;
 pub use phone::{Choice, PhoneError};
-pub(crate) use v3::Refund;
+pub(crate) use v3::{EchoToTell, Refund};
 
 use self::checks::{Failure, Message};
 use crate::{answer::Answer, fault::FaultKind, options::Strictness, server::Request, world::World};

@@ -30,6 +30,8 @@ pub(crate) enum Subject {
     Payment(String),
     /// The end of a refund, by its key.
     Refund(String),
+    /// A self-test, by its key.
+    Echo(String),
 }
 
 /// The duty to tell the merchant of a payment or a refund.
@@ -149,11 +151,11 @@ impl World {
         probe.then_some(FaultKind::Probe)
     }
 
-    /// The version that a notification has. Refunds are those of API v3.
+    /// The version that a notification has. Refunds and self-tests are those of API v3.
     fn api(&self, subject: &Subject) -> Api {
         match subject {
             Subject::Payment(key) => self.orders.get(key).map_or(Api::V2, |order| order.api),
-            Subject::Refund(_) => Api::V3,
+            Subject::Refund(_) | Subject::Echo(_) => Api::V3,
         }
     }
 
@@ -161,6 +163,7 @@ impl World {
         match subject {
             Subject::Payment(key) => self.orders.get_mut(key)?.notification.as_mut(),
             Subject::Refund(key) => self.refunds.get_mut(key)?.notification.as_mut(),
+            Subject::Echo(key) => self.echoes.get_mut(key)?.notification.as_mut(),
         }
     }
 
@@ -196,6 +199,11 @@ impl World {
                 let refund = self.refunds.get(key)?;
                 let merchant = self.merchants_v3.get_mut(refund.mchid.as_str())?;
                 occasion(key).refund(merchant, refund).map(|written| (written.body, written.headers))
+            }
+            Subject::Echo(key) => {
+                let echo = self.echoes.get(key)?;
+                let merchant = self.merchants_v3.get_mut(echo.mchid.as_str())?;
+                occasion(key).echo(merchant, echo).map(|written| (written.body, written.headers))
             }
         };
         let Some((body, headers)) = written else {

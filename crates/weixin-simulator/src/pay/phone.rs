@@ -80,8 +80,13 @@ impl World {
         let api = order.map(|order| order.api).ok_or_else(|| failed(PREPAY_ID_WRONG))?;
         let young = now.as_second() - made_at.as_second() < PREPAY_ID_VALID_S;
         // Each version has its own order of the checks.
-        if api == Api::V3 && !young {
-            return Err(failed(PREPAY_ID_WRONG));
+        if api == Api::V3 {
+            if parameters.sign_type != "RSA" {
+                return Err(failed(NOT_RSA));
+            }
+            if !young {
+                return Err(failed(PREPAY_ID_WRONG));
+            }
         }
         let mchid = self.orders.get(&key).map(|order| order.mchid.as_str()).unwrap_or_default();
         let signed = match api {
@@ -142,9 +147,6 @@ fn verifies_v2(
 ///
 /// Source: <https://pay.weixin.qq.com/doc/v3/merchant/4012791898>.
 fn verifies_v3(merchant: Option<&MerchantV3>, parameters: &RequestPayment, appid: &AppId) -> Result<(), &'static str> {
-    if parameters.sign_type != "RSA" {
-        return Err(NOT_RSA);
-    }
     let mut good = merchant.iter().flat_map(|merchant| &merchant.certificates).filter(|known| known.is(Standing::Good));
     let verifies = good.any(|known| parameters.verifies_v3(appid, &known.certificate.key));
     if verifies { Ok(()) } else { Err(PAY_SIGN_WRONG) }

@@ -125,31 +125,30 @@ impl<'a> Line<'a> {
         report.add(self.query_v3(&keys).await);
     }
 
-    /// Says something and hears it back, openly and sealed.
+    /// Says something and hears it back: first openly, which proves the signatures, then sealed.
     async fn echo(&self, keys: &MerchantV3) -> Result<Check, CallErrorV3> {
         let mchid = keys.credential.mchid.as_str();
         let word = hex::encode(random::<16>(&self.doctor.entropy));
+        let open = Echo { echo_message: word.clone(), encrypted_echo_message: None };
+        let answered = self.pay_v3.call(keys, self.doctor.nonce(), &open).await?;
+        if answered.echo_message != word {
+            let text = "WeChat's echo is not what was said";
+            return Ok(Check::problem(V3, mchid, text).fix("something between here and WeChat answers in its place"));
+        }
         let trusted = keys.trust.current();
         let key = keys.trust.answer_key().and_then(|id| trusted.get(&id).cloned());
-        let sealed = key.and_then(|key| key.encrypt(word.as_bytes()).ok());
-        let echo = Echo { echo_message: word.clone(), encrypted_echo_message: sealed };
+        let Some(sealed) = key.and_then(|key| key.encrypt(word.as_bytes()).ok()) else {
+            return Ok(Check::ok(V3, mchid, "WeChat takes our signature, and we verify its answer"));
+        };
+        let echo = Echo { encrypted_echo_message: Some(sealed), ..open };
         let answered = self.pay_v3.call(keys, self.doctor.nonce(), &echo).await?;
         let opened = answered.encrypted_echo_message.as_ref().map(|sealed| keys.credential.key.decrypt(sealed));
-        let same = answered.echo_message == word;
-        Ok(match opened {
-            _ if !same => {
-                let text = "WeChat's echo is not what was said";
-                Check::problem(V3, mchid, text).fix("something between here and WeChat answers in its place")
-            }
-            Some(Ok(plain)) if plain == word.as_bytes() => {
-                Check::ok(V3, mchid, "WeChat takes our signature, we verify its answer, and sealed fields go both ways")
-            }
-            Some(_) => {
-                let text = "what WeChat seals for the merchant cannot be opened with the private key";
-                Check::problem(V3, mchid, text).fix("use private key and certificate of one application")
-            }
-            None => Check::ok(V3, mchid, "WeChat takes our signature, and we verify its answer"),
-        })
+        if opened.is_some_and(|opened| opened.is_ok_and(|plain| plain == word.as_bytes())) {
+            let text = "WeChat takes our signature, we verify its answer, and sealed fields go both ways";
+            return Ok(Check::ok(V3, mchid, text));
+        }
+        let text = "what WeChat seals for the merchant cannot be opened with the private key";
+        Ok(Check::problem(V3, mchid, text).fix("use private key and certificate of one application"))
     }
 
     /// Asks for a payment that cannot exist. "No such order" proves number, serial number, key and clock.

@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::cause::{Cause, Code};
 
-/// All spellings with what is wrong with them; equal bytes only once, the likeliest first.
-pub(super) fn spellings(body: &[u8]) -> Vec<(Option<Cause>, Vec<u8>)> {
+/// All spellings with what is wrong with them; equal bytes only once, the likeliest first. JSON of more bytes than
+/// `json_bytes_max` is not written anew.
+pub(super) fn spellings(body: &[u8], json_bytes_max: usize) -> Vec<(Option<Cause>, Vec<u8>)> {
     let mut all: Vec<(Option<Cause>, Vec<u8>)> = vec![(None, body.to_vec())];
     let mut add = |code: Code, detail: &str, bytes: Vec<u8>| {
         if !all.iter().any(|(_, known)| *known == bytes) {
@@ -25,7 +26,7 @@ pub(super) fn spellings(body: &[u8]) -> Vec<(Option<Cause>, Vec<u8>)> {
     let text = String::from_utf8_lossy(body);
     add(Code::BodyLineFeeds, "signed with LF", text.replace("\r\n", "\n").into_bytes());
     add(Code::BodyLineFeeds, "signed with CR LF", text.replace("\r\n", "\n").replace('\n', "\r\n").into_bytes());
-    if body.len() <= JSON_BYTES_MAX
+    if body.len() <= json_bytes_max
         && let Some(tokens) = tokens(&text)
     {
         for style in Style::all() {
@@ -49,9 +50,6 @@ pub(super) fn upload_meta(body: &[u8]) -> Option<&[u8]> {
     let end = text(b"\r\n--", start)?;
     body.get(start..end)
 }
-
-/// Larger bodies than any that WeChat sends are not spelled anew.
-const JSON_BYTES_MAX: usize = 256 * 1024;
 
 /// JSON with its fields in order of their names.
 #[derive(serde::Deserialize)]
@@ -312,7 +310,7 @@ mod tests {
 
     #[track_caller]
     fn spelled(body: &str, expected: &str) {
-        let all = spellings(body.as_bytes());
+        let all = spellings(body.as_bytes(), 1024);
         assert!(all.iter().any(|(_, bytes)| bytes == expected.as_bytes()), "{expected}");
         assert_eq!(all[0], (None, body.as_bytes().to_vec()));
     }
@@ -330,8 +328,8 @@ mod tests {
 
     #[test]
     fn what_is_not_json_has_other_ends_only() {
-        assert!(spellings(b"\xff\xfe{").len() <= 6);
-        assert!(spellings(b"{\"a\":\"\\").len() <= 6);
+        assert!(spellings(b"\xff\xfe{", 1024).len() <= 6);
+        assert!(spellings(b"{\"a\":\"\\", 1024).len() <= 6);
     }
 
     #[test]

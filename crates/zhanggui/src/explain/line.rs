@@ -90,7 +90,7 @@ pub(super) fn spellings(signature: &str) -> Vec<(Option<Cause>, String)> {
         })
         .collect();
     plain.truncate(plain.trim_end_matches('=').len());
-    while plain.len() % 4 != 0 {
+    while !plain.len().is_multiple_of(4) {
         plain.push('=');
     }
     if let Ok(bytes) = hex::decode(signature) {

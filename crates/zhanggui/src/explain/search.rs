@@ -9,14 +9,37 @@ pub(super) struct Effort {
     pub(super) verifications_max: usize,
     /// How many deviations at once.
     pub(super) deviations_max: usize,
+    /// Longer texts are not spelled in other ways.
+    pub(super) spelled_bytes_max: usize,
+    /// Whether to look at the signature when something before it is wrong already.
+    pub(super) after_a_fault: AfterFault,
+}
+
+/// What to do when a message is refused before its signature is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterFault {
+    GoOn,
+    Stop,
 }
 
 impl Effort {
     /// A person waits for the answer.
-    pub(super) const LEISURE: Self =
-        Self { hashed_bytes_max: 512 * 1024 * 1024, verifications_max: 20_000, deviations_max: 3 };
+    pub(super) const LEISURE: Self = Self {
+        hashed_bytes_max: 128 * 1024 * 1024,
+        verifications_max: 20_000,
+        deviations_max: 3,
+        spelled_bytes_max: 256 * 1024,
+        after_a_fault: AfterFault::GoOn,
+    };
     /// A stranger may have asked for it.
-    pub(super) const LOG: Self = Self { hashed_bytes_max: 512 * 1024, verifications_max: 60, deviations_max: 1 };
+    pub(super) const LOG: Self = Self {
+        hashed_bytes_max: 512 * 1024,
+        verifications_max: 60,
+        deviations_max: 1,
+        // Callbacks have one or two thousand.
+        spelled_bytes_max: 8 * 1024,
+        after_a_fault: AfterFault::Stop,
+    };
 }
 
 /// What a try says.

@@ -40,7 +40,7 @@ pub(super) fn explain(fields: &Fields, keys: &Keys, mchid: Option<&MchId>, effor
         // Perhaps it is signed with a key that is known, but belongs to somebody else.
         if let Some(found) = keys.merchants.first() {
             let wish = Wish { received, sign_type: wished_type(fields, None, received), merchant: found, keys };
-            if let Some(causes) = search(fields, &wish, field_spellings(fields), effort) {
+            if let Some(causes) = search(fields, &wish, field_spellings(fields, effort), effort) {
                 explanation.verdict = Verdict::Bad;
                 explanation.key = key_name(found);
                 explanation.causes.push(Cause::found(Code::OtherMerchantsKey).with(found.name()));
@@ -53,7 +53,7 @@ pub(super) fn explain(fields: &Fields, keys: &Keys, mchid: Option<&MchId>, effor
     explanation.hash = Some(sign_type.as_str());
     explanation.key = key_name(merchant);
     let wish = Wish { received, sign_type, merchant, keys };
-    judge(&mut explanation, fields, &wish, field_spellings(fields), effort);
+    judge(&mut explanation, fields, &wish, field_spellings(fields, effort), effort);
     let other = |number: &str| merchant.mchid.as_ref().is_some_and(|mchid| mchid.as_str() != number);
     if let Some(number) = named.filter(|number| other(number)) {
         explanation.causes.insert(0, Cause::found(Code::OtherMerchantsKey).with(format!("mch_id {number}")));
@@ -121,7 +121,7 @@ fn join(pairs: &[(String, String)]) -> String {
 }
 
 /// The fields as they should be signed, then in every way that they are signed wrongly.
-fn field_spellings(fields: &Fields) -> Vec<Spelling> {
+fn field_spellings(fields: &Fields, effort: Effort) -> Vec<Spelling> {
     let pairs = |keep: &dyn Fn(&str, &str) -> bool| -> Vec<(String, String)> {
         let kept = fields.iter().filter(|(name, value)| keep(name, value));
         kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -147,6 +147,9 @@ fn field_spellings(fields: &Fields) -> Vec<Spelling> {
         Spelling::new(found(Code::ValuesTrimmed), mapped(&|value| value.trim().to_owned())),
         Spelling::new(found(Code::SignFieldSigned), with(&right, "sign", "")),
     ];
+    if signed_text(fields).len() > effort.spelled_bytes_max {
+        return distinct(all);
+    }
     for (name, _) in &right {
         let cause = Cause::found(Code::FieldNotSigned).with(name);
         all.push(Spelling::new(Some(cause), without(&right, name)));
@@ -230,17 +233,21 @@ fn hashes(fields: &Fields, wish: &Wish<'_>) -> [(Option<Cause>, SignType); 2] {
         SignType::HmacSha256 => SignType::Md5,
     };
     let named = fields.get("sign_type").or(fields.get("signType"));
-    let cause = match named {
-        Some(word) => Cause::found(Code::HashNotOfSignType)
-            .with(format!("it names {word}, the signature has the length of {}", other.as_str())),
-        None if fields.get("return_code").is_some() => Cause::found(Code::HashNotAsConfigured).with(format!(
+    let not_named = |word: &str, used: SignType| {
+        let detail = format!("it names {word}, the signature is {}", used.as_str());
+        Cause::found(Code::HashNotOfSignType).with(detail)
+    };
+    let as_agreed = named.filter(|word| *word != wish.sign_type.as_str()).map(|word| not_named(word, wish.sign_type));
+    let otherwise = match named {
+        Some(word) if word != other.as_str() => not_named(word, other),
+        None if fields.get("return_code").is_none() => Cause::found(Code::SignTypeNotSent),
+        _ => Cause::found(Code::HashNotAsConfigured).with(format!(
             "{} instead of {}",
             other.as_str(),
             wish.sign_type.as_str()
         )),
-        None => Cause::found(Code::SignTypeNotSent),
     };
-    [(None, wish.sign_type), (Some(cause), other)]
+    [(as_agreed, wish.sign_type), (Some(otherwise), other)]
 }
 
 /// What the message says; else what is configured (for what WeChat says); else what the length says; else MD5.

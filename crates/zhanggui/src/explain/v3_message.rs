@@ -11,7 +11,7 @@ use super::{
     cause::clean,
     keys::{MerchantKeys, describe},
     line::{Frame, spellings},
-    search::{Effort, Tried, fewest_deviations},
+    search::{AfterFault, Effort, Tried, fewest_deviations},
 };
 
 /// Explains an answer or a callback.
@@ -63,8 +63,11 @@ pub(super) fn explain(
         return explanation;
     }
     explanation.causes.extend(time);
+    if effort.after_a_fault == AfterFault::Stop && !explanation.causes.is_empty() {
+        return explanation;
+    }
     let trial = Trial { keys, merchant: merchant(keys, message, serial, circumstances), serial, signature };
-    let texts = Texts { frames, lines, body: body::spellings(&message.body) };
+    let texts = Texts { frames, lines, body: body::spellings(&message.body, effort.spelled_bytes_max) };
     if swapped {
         let swapped = Texts { lines: [lines[1], lines[0], lines[2]], ..texts };
         trial.run(&mut explanation, &swapped, effort);
@@ -131,6 +134,10 @@ impl Trial<'_> {
         let named = self.named_key();
         if let Err(cause) = &named {
             explanation.causes.push(cause.clone());
+            if effort.after_a_fault == AfterFault::Stop {
+                explanation.verdict = Verdict::Unchecked;
+                return;
+            }
         }
         let mut candidates: Vec<(Option<Cause>, &VerifyingKey)> = Vec::new();
         if let Ok(key) = named {

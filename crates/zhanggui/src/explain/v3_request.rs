@@ -41,7 +41,7 @@ pub(super) fn explain(message: &HttpMessage, keys: &Keys, circumstances: Circums
     let path = without_host(target);
     let upload = message.header("Content-Type").is_some_and(|kind| kind.starts_with("multipart/"));
     let meta = if upload { body::upload_meta(&message.body) } else { None };
-    let mut bodies = body::spellings(meta.unwrap_or(&message.body));
+    let mut bodies = body::spellings(meta.unwrap_or(&message.body), Effort::LEISURE.spelled_bytes_max);
     if meta.is_some() {
         bodies.push((Some(Cause::found(Code::UploadNotMeta)), message.body.clone()));
     }

@@ -1,5 +1,7 @@
 //! The commands as they are typed: the built executable, files, and a simulated WeChat in this process.
 
+#![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
 mod doctor;
 mod explain;
 mod place;

@@ -22,6 +22,7 @@ mod sign;
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 
+pub(crate) use echo::EchoToTell;
 pub(crate) use endpoint::{pattern, patterns};
 pub(crate) use refund::Refund;
 

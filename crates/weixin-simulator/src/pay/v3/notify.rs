@@ -8,15 +8,18 @@ use weixin::{
     MchId,
     pay::{
         Transaction,
-        v3::notification::{write_paid, write_refunded},
+        v3::{
+            aead::Sealed,
+            notification::{write_paid, write_refunded},
+        },
     },
 };
 
-use super::sign::Unsigned;
+use super::{order::rfc3339, sign::Unsigned};
 use crate::{
     fault::FaultKind,
     merchant::MerchantV3,
-    pay::{Order, Refund},
+    pay::{EchoToTell, Order, Refund},
     random::Seed,
     world::Switches,
 };
@@ -48,7 +51,7 @@ impl Occasion<'_> {
         let key = merchant.key.clone()?;
         let paid = self.spoil(order.transaction()?);
         let created = paid.success_time.unwrap_or(self.now);
-        let body = write_paid(&self.id("payment"), &paid, created, &key, &self.seal_nonce()).ok()?;
+        let body = write_paid(&self.id("payment"), &paid, created, &key, &self.seal_nonce("payment")).ok()?;
         Some(self.sign(merchant, body))
     }
 
@@ -62,18 +65,36 @@ impl Occasion<'_> {
             Some(FaultKind::OtherMerchant) => mchid = other_merchant(mchid),
             _ => {}
         }
-        let nonce = self.seal_nonce();
+        let nonce = self.seal_nonce("refund");
         let body = write_refunded(&self.id("refund"), &mchid, &told, refund.arrives_at, &key, &nonce).ok()?;
         Some(self.sign(merchant, body))
+    }
+
+    /// The notification of a self-test.
+    pub(in super::super) fn echo(&self, merchant: &mut MerchantV3, echo: &EchoToTell) -> Option<Written> {
+        let key = merchant.key.clone()?;
+        let sealed = Sealed::seal(&key, &self.seal_nonce("echo"), "security", echo.plain.as_bytes()).ok()?;
+        let mut resource = serde_json::json!(sealed);
+        resource["original_type"] = "security".into();
+        let body = serde_json::json!({
+            "id": self.id("echo"),
+            "create_time": rfc3339(echo.at),
+            "resource_type": "encrypt-resource",
+            "event_type": "SECURITY_ECHO.SUCCESS",
+            "summary": "回显成功",
+            "resource": resource,
+        });
+        Some(self.sign(merchant, body.to_string()))
     }
 
     fn id(&self, kind: &str) -> String {
         self.seed.notification_id(&format!("{kind}/{}", self.key))
     }
 
-    /// Twelve characters; another one for each attempt.
-    fn seal_nonce(&self) -> String {
-        self.seed.alphanumeric("seal a notification", self.key, self.counter, 12)
+    /// Twelve characters; another one for each attempt. A refund may have the number of an order: no nonce is used
+    /// twice with one key.
+    fn seal_nonce(&self, kind: &str) -> String {
+        self.seed.alphanumeric("seal a notification", &format!("{kind}/{}", self.key), self.counter, 12)
     }
 
     fn spoil(&self, paid: Transaction) -> Transaction {

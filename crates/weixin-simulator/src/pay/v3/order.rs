@@ -167,7 +167,7 @@ impl Order {
 }
 
 /// A time as API v3 writes it: RFC 3339 in UTC+8, whole seconds.
-fn rfc3339(time: Timestamp) -> String {
+pub(super) fn rfc3339(time: Timestamp) -> String {
     let seconds = Timestamp::from_second(time.as_second()).unwrap_or(time);
     seconds.display_with_offset(weixin::beijing_time::BEIJING).to_string()
 }

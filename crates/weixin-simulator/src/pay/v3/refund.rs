@@ -51,10 +51,13 @@ const FIELDS: &[Field] = &[
             int("refund", "退款金额", 1, AMOUNT_MAX),
             int("total", "原订单金额", 1, AMOUNT_MAX),
             text("currency", "退款币种", 1, 16),
+            optional(list("from", "退款出资账户及金额", &Kind::Object(FROM), 1)),
         ],
     ),
     optional(list("goods_detail", "退款商品", &Kind::Object(GOODS), 1)),
 ];
+
+const FROM: &[Field] = &[text("account", "出资账户类型", 1, 32), int("amount", "出资金额", 1, AMOUNT_MAX)];
 
 const GOODS: &[Field] = &[
     text("merchant_goods_id", "商户侧商品编码", 1, 32),
@@ -219,6 +222,14 @@ fn read(body: &Json) -> Result<Read, Refusal> {
     let currency = body.text(&["amount", "currency"]).unwrap_or_default();
     if currency != "CNY" {
         return Err(wrong("/amount/currency", "退款币种", currency));
+    }
+    let account = body.text(&["funds_account"]).filter(|account| !["AVAILABLE", "UNSETTLED"].contains(account));
+    if let Some(account) = account {
+        return Err(wrong("/funds_account", "退款资金来源", account));
+    }
+    if body.get("amount").and_then(|amount| amount.get("from")).is_some() {
+        // Only for orders with profit sharing, which are not played.
+        return Err(Refusal::invalid_request("非分账订单不支持指定退款出资账户"));
     }
     let fen = |name| Fen::new(body.int(&["amount", name]).unwrap_or_default());
     let mut parameters = body.flat();

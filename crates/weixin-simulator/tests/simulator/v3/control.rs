@@ -122,7 +122,7 @@ async fn a_state_file_from_before_api_v3_is_read() {
     stage.paid(stage.order("ORD000001")).await;
     stage.sim.shutdown().await;
     let mut state: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    for name in ["merchants_v3", "refunds", "switches"] {
+    for name in ["merchants_v3", "refunds", "echoes", "switches"] {
         state.as_object_mut().unwrap().remove(name).unwrap();
     }
     let order = state["orders"][format!("{DEMO_MCHID}/ORD000001")].as_object_mut().unwrap();

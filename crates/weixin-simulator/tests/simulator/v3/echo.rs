@@ -1,12 +1,12 @@
 //! The self-test: signed, sealed, and back. And the bills, which are not there yet.
 
-use serde_json::json;
-use weixin::pay::v3::{SigningKey, echo};
+use serde_json::{Value, json};
+use weixin::pay::v3::{SigningKey, aead::Sealed, echo, notification::Event};
 use weixin_simulator::{DEMO_MERCHANT_KEY_PEM, DEMO_PLATFORM_CERTIFICATE_PEM, DEMO_PUBLIC_KEY_ID, KeyMode};
 
 use crate::{
-    support::Stage,
-    v3::{code, platform, public_key, refusal},
+    support::{Merchant, Stage},
+    v3::{code, notification::opened, platform, public_key, refusal, v3_key},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,6 +42,29 @@ async fn an_echo_needs_the_name_of_the_key() {
     assert_eq!(message, "HTTP header缺少微信支付平台证书序列号(Wechatpay-Serial)");
     let reply = stage.v3_with_serial("POST", echo::PATH, &body, DEMO_PUBLIC_KEY_ID).await;
     assert_eq!(stage.good(&reply), json!({ "echo_message": "x" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_echo_with_an_address_comes_there_too() {
+    let (stage, merchant) = (Stage::new().await, Merchant::good());
+    let sealed = public_key().encrypt(b"zhanggui").unwrap();
+    let mut body = json!({ "echo_message": "x", "encrypted_echo_message": sealed, "notify_url": merchant.url });
+    let reply = stage.v3_with_serial("POST", echo::PATH, &body.to_string(), DEMO_PUBLIC_KEY_ID).await;
+    stage.good(&reply);
+    assert_eq!(stage.sim.deliver_due().await, 1);
+    let received = &merchant.received()[0];
+    let told = opened(received, stage.sim.now()).unwrap();
+    assert_eq!(told.event_type, "SECURITY_ECHO.SUCCESS");
+    assert_eq!(told.event, Event::Other { original_type: "security".to_owned() });
+    let envelope: Value = serde_json::from_slice(&received.body).unwrap();
+    let sealed: Sealed = serde_json::from_value(envelope["resource"].clone()).unwrap();
+    let plain: Value = serde_json::from_slice(&sealed.open(&v3_key()).unwrap()).unwrap();
+    assert_eq!(plain["echo_message"], "x");
+    let merchant = SigningKey::from_pem(DEMO_MERCHANT_KEY_PEM).unwrap();
+    assert_eq!(merchant.decrypt(plain["encrypt_echo_message"].as_str().unwrap()).unwrap(), b"zhanggui");
+    body["notify_url"] = "ftp://x".into();
+    let reply = stage.v3_with_serial("POST", echo::PATH, &body.to_string(), DEMO_PUBLIC_KEY_ID).await;
+    assert_eq!(code(&reply), (400, "PARAM_ERROR".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,6 +93,12 @@ async fn a_prepay_id_is_known_and_lives_two_hours() {
     assert_eq!(stage.li.request_payment(&parameters, Choice::Cancel), Err(PhoneError::Cancelled));
     stage.advance_s(1);
     assert_eq!(message(stage.pay_v3(&prepay_id)), PREPAY_ID);
+    // The type comes before the age, and the age before the signature.
+    let mut parameters = stage.parameters_v3(&prepay_id);
+    parameters.pay_sign = "AAAA".to_owned();
+    assert_eq!(message(stage.li.request_payment(&parameters, Choice::Pay)), PREPAY_ID);
+    parameters.sign_type = "MD5".to_owned();
+    assert_eq!(message(stage.li.request_payment(&parameters, Choice::Pay)), NOT_RSA);
     stage.pay_v3(&stage.prepay_v3(&order).await).unwrap();
 }
 

@@ -156,6 +156,7 @@ async fn a_refund_is_checked_field_by_field() {
         ("/amount/currency", json!("USD")),
         ("/notify_url", json!("/relative")),
         ("/mchid", json!(DEMO_MCHID)),
+        ("/funds_account", json!("MINE")),
     ] {
         let mut changed = good.clone();
         match pointer.strip_prefix("/amount/") {
@@ -164,6 +165,9 @@ async fn a_refund_is_checked_field_by_field() {
         }
         assert_eq!(code(&stage.refund(&changed).await), (400, "PARAM_ERROR".to_owned()), "{pointer}");
     }
+    let mut from = good.clone();
+    from["amount"]["from"] = json!([{ "account": "AVAILABLE", "amount": 1 }]);
+    assert_eq!(code(&stage.refund(&from).await), (400, "INVALID_REQUEST".to_owned()), "no profit sharing");
     assert!(stage.sim.ledger().refunds.is_empty());
 }
 
@@ -209,6 +213,24 @@ async fn the_merchant_is_told_when_the_money_has_arrived() {
     let ledger = stage.sim.ledger();
     let entry = ledger.refund("R1").unwrap();
     assert_eq!((entry.notification.as_ref(), entry.attempts.len()), (Some(&NotificationState::Accepted), 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_with_the_number_of_its_order_is_another_event_under_another_nonce() {
+    let (stage, merchant) = (Stage::new().await, Merchant::good());
+    let mut order = stage.order_v3("ORD000001");
+    order["notify_url"] = merchant.url.as_str().into();
+    stage.paid_v3(&order).await;
+    let mut request = request("ORD000001", "ORD000001", 1000);
+    request["notify_url"] = merchant.url.as_str().into();
+    stage.refunded(&request).await;
+    stage.advance_s(3);
+    assert_eq!(stage.sim.deliver_due().await, 2);
+    let received = merchant.received();
+    let bodies = received.iter().map(|received| serde_json::from_slice::<Value>(&received.body).unwrap());
+    let bodies: Vec<_> = bodies.collect();
+    assert_ne!(bodies[0]["id"], bodies[1]["id"]);
+    assert_ne!(bodies[0]["resource"]["nonce"], bodies[1]["resource"]["nonce"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

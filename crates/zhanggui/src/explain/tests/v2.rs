@@ -159,6 +159,11 @@ fn a_notification_with_another_hash_than_configured_is_recognised() {
     first(&xml(&pairs, &md5), Code::HashNotAsConfigured);
     let hmac = hash(&format!("{}key={V2_KEY}", joined(&pairs)), V2_KEY, SignType::HmacSha256);
     good(&xml(&pairs, &hmac));
+    // A message cannot choose its hash itself, neither with the fitting word nor with another one.
+    let says = [pairs[0], pairs[1], pairs[2], ("sign_type", "MD5")];
+    let text = format!("{}key={V2_KEY}", joined(&says));
+    first(&xml(&says, &hash(&text, "", SignType::Md5)), Code::HashNotAsConfigured);
+    first(&xml(&says, &hash(&text, V2_KEY, SignType::HmacSha256)), Code::HashNotOfSignType);
 }
 
 #[test]
