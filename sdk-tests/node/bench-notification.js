@@ -1,11 +1,11 @@
 // How many notifications per second the Node SDK verifies, opens and parses, on one thread. Prints one number.
 // Run by `cargo bench -p weixin --bench api_v3` when the packages are installed.
-'use strict';
-const { readFileSync } = require('node:fs');
-const { join } = require('node:path');
-const { Rsa, Aes: { AesGcm }, Formatter } = require('wechatpay-axios-plugin');
+import { readFileSync } from 'node:fs';
+import wechatpay from 'wechatpay-axios-plugin';
 
-const vectors = JSON.parse(readFileSync(join(__dirname, '../../crates/weixin/tests/vectors/pay-v3.json'), 'utf8'));
+const { Rsa, Aes: { AesGcm }, Formatter } = wechatpay;
+const file = new URL('../../crates/weixin/tests/vectors/pay-v3.json', import.meta.url);
+const vectors = JSON.parse(readFileSync(file, 'utf8'));
 const { headers, body } = vectors.callbacks[0];
 const certificate = Rsa.from(vectors.keys.PLATFORM_1.certificate_pem, Rsa.KEY_TYPE_PUBLIC);
 

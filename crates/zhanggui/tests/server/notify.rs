@@ -110,8 +110,8 @@ async fn lesson_11_a_missing_field_crashes_nothing(world: &mut World) {
     for bytes in ["", "<xml></xml>", "<xml/>", "<xml><return_code>SUCCESS</return_code></xml>", "<", "\0"] {
         attacker.notify(DEMO.mchid, bytes).await.refused(400);
     }
-    // The form of API v3, for which this merchant has no keys.
-    attacker.notify(DEMO.mchid, "{}").await.refused(503);
+    // The form of API v3, without its signature.
+    attacker.notify(DEMO.mchid, "{}").await.refused(401);
     // Even signed: what the order needs is missed, what WeChat may leave out is not.
     for name in ["appid", "mch_id", "out_trade_no"] {
         let reply = attacker.notify(DEMO.mchid, letter.clone().without(name).signed().xml()).await;
