@@ -136,15 +136,16 @@ impl NonceStr {
 }
 
 checked_text! {
-    /// Where WeChat reports results: absolute, without query, fragment or credentials, at most 256 characters.
+    /// Where WeChat reports results: absolute, without query, fragment or credentials, at most 255 characters (the smaller of
+    /// the two limits: API v2 says 256, v3 255).
     ///
     /// Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011941607> (payment notification).
     NotifyUrl, "notify_url",
-    "must be an absolute http(s) address of at most 256 characters without ?, #, user name or white space",
+    "must be an absolute http(s) address of at most 255 characters without ?, #, user name or white space",
     |text| {
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
         let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
-        text.len() <= 256
+        text.len() <= 255
             && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\\\"<>".contains(&byte))
             && !host.is_empty()
             && !host.contains('@')

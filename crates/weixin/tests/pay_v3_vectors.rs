@@ -242,6 +242,25 @@ fn lesson_14_a_probe_is_recognised_and_crashes_nothing() {
 }
 
 #[test]
+fn an_absurd_time_is_refused_and_overflows_nothing() {
+    let case = case("message_verification", "response-platform-cert");
+    let body = text(&case, "body");
+    for absurd in ["-9223372036854775808", "9223372036854775807", "99999999999999999999", "", "1e9"] {
+        let signed = SignatureHeaders { timestamp: absurd.to_owned(), ..headers(&case).unwrap() };
+        assert!(v3::verify(&signed, body.as_bytes(), &trusted(&case), seconds(&case["now"])).is_err(), "{absurd}");
+    }
+    let header = text(&case_of_signing(), "authorization").to_owned();
+    for absurd in ["-9223372036854775808", "9223372036854775807"] {
+        let authorization = Authorization { timestamp: absurd.to_owned(), ..Authorization::parse(&header).unwrap() };
+        assert!(!authorization.is_timely(seconds(&case["now"])), "{absurd}");
+    }
+}
+
+fn case_of_signing() -> Value {
+    case("request_signing", "close")
+}
+
+#[test]
 fn lesson_15_certificates_and_public_key_work_side_by_side() {
     for name in ["response-platform-cert", "response-public-key", "response-rotated-certificate"] {
         let case = case("message_verification", name);

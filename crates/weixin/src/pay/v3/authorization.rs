@@ -105,8 +105,8 @@ impl Authorization {
 
     /// Whether the clock of the caller is near enough: WeChat looks at it before the signature.
     pub fn is_timely(&self, now: Timestamp) -> bool {
-        let timestamp = self.timestamp.parse::<i64>();
-        timestamp.is_ok_and(|timestamp| (now.as_second() - timestamp).abs() < WINDOW_S)
+        let skew_s = self.timestamp.parse::<i64>().map(|timestamp| now.as_second().saturating_sub(timestamp));
+        skew_s.is_ok_and(|skew_s| skew_s.unsigned_abs() < WINDOW_S.unsigned_abs())
     }
 
     /// Whether the signature belongs to the request and the key.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     ApiV3Key, MchId, Verified,
-    pay::{Refund, Transaction},
+    pay::{Refund, RefundState, Transaction},
 };
 
 /// The envelope.
@@ -156,7 +156,12 @@ pub fn write_refunded(
     // The merchant stands first, before what answers say, too.
     let plain = format!("{{\"mchid\":\"{mchid}\",{}", refunded.trim_start_matches('{'));
     let sealed = Sealed::seal(key, nonce, "refund", plain.as_bytes())?;
-    Ok(write(id, created, &format!("REFUND.{}", refund.state), "退款成功", "refund", sealed))
+    let summary = match refund.state {
+        RefundState::Success => "退款成功",
+        RefundState::Closed => "退款关闭",
+        _ => "退款异常",
+    };
+    Ok(write(id, created, &format!("REFUND.{}", refund.state), summary, "refund", sealed))
 }
 
 fn write(id: &str, created: Timestamp, event_type: &str, summary: &str, original_type: &str, sealed: Sealed) -> String {

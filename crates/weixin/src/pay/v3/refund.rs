@@ -91,7 +91,7 @@ struct Wire {
     refund_id: String,
     out_refund_no: OutRefundNo,
     transaction_id: TransactionId,
-    out_trade_no: OutTradeNo,
+    out_trade_no: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     channel: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,7 +133,7 @@ impl TryFrom<Wire> for Refund {
             return Err(FieldError::new("refund_id", "must be 1 to 32 characters"));
         }
         Ok(Self {
-            out_trade_no: wire.out_trade_no,
+            out_trade_no: OutTradeNo::received(wire.out_trade_no)?,
             transaction_id: wire.transaction_id,
             out_refund_no: wire.out_refund_no,
             refund_id: wire.refund_id,
@@ -172,7 +172,7 @@ pub fn to_json(refund: &Refund, told: Told) -> String {
         refund_id: refund.refund_id.clone(),
         out_refund_no: refund.out_refund_no.clone(),
         transaction_id: refund.transaction_id.clone(),
-        out_trade_no: refund.out_trade_no.clone(),
+        out_trade_no: refund.out_trade_no.to_string(),
         channel: answer.then(|| "ORIGINAL".to_owned()),
         user_received_account: Some(refund.user_received_account.clone().unwrap_or_else(|| "支付用户零钱".to_owned())),
         success_time: refund.success_time.map(transaction::rfc3339),

@@ -128,7 +128,7 @@ pub fn verify<'a>(
     }
     let timestamp: i64 = headers.timestamp.parse().map_err(|_| VerifyError::Timestamp)?;
     let skew_s = now.as_second().saturating_sub(timestamp);
-    if skew_s.abs() >= WINDOW_S {
+    if skew_s.unsigned_abs() >= WINDOW_S.unsigned_abs() {
         return Err(VerifyError::Untimely { skew_s });
     }
     if headers.signature.starts_with(PROBE_PREFIX) {
