@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -48,6 +48,7 @@ pub struct App {
     clock: Clock,
     flights: Flights,
     draining: AtomicBool,
+    explained_s: AtomicI64,
 }
 
 impl App {
@@ -81,6 +82,7 @@ impl App {
             job_wake: Notify::new(),
             flights: Flights::default(),
             draining: AtomicBool::new(false),
+            explained_s: AtomicI64::new(i64::MIN),
         }))
     }
 
@@ -107,6 +109,12 @@ impl App {
     /// Waits until nobody else of this node works on the same thing.
     pub async fn alone_with(&self, subject: &str) -> tokio::sync::OwnedMutexGuard<()> {
         self.flights.enter(subject).await
+    }
+
+    /// Whether a message that was not believed may be explained in the log: strangers send them, so one in a second is.
+    pub fn may_explain(&self) -> bool {
+        let now_s = self.now().as_second();
+        self.explained_s.swap(now_s, Ordering::Relaxed) != now_s
     }
 
     /// From now on the server says that it is not ready.

@@ -34,6 +34,7 @@ use super::{
 use crate::{
     app::App,
     database::{DatabaseError, Tx},
+    explain,
     http::{Problem, RawBody, chain},
 };
 
@@ -53,8 +54,27 @@ pub async fn notify(
     let taken = take(&app, form, &incoming).await;
     if let Err(refusal) = &taken {
         refusal.log(&incoming.mchid);
+        if refusal.is_about_the_signature() && app.may_explain() {
+            explain_in_log(&app, &incoming);
+        }
     }
     form.answer(taken)
+}
+
+/// Says in one line why a signature does not fit: what was signed, with which key, and the likely cause.
+fn explain_in_log(app: &App, incoming: &Incoming) {
+    let Some(merchant) = app.config.merchant(&incoming.mchid) else { return };
+    let mut keys = explain::Keys::of(&app.config);
+    if let Some(v3) = app.merchant_v3(&merchant.mchid) {
+        keys = keys.trusting(&merchant.mchid, &v3.trust.current());
+    }
+    let header = |name: &'static str| incoming.headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(why) = explain::callback(header, &incoming.raw, &keys, &merchant.mchid, app.now()) else { return };
+    if why.is_probe() {
+        tracing::info!(merchant.mchid = incoming.mchid, "{}", why.summary());
+    } else {
+        tracing::warn!(merchant.mchid = incoming.mchid, "{}", why.summary());
+    }
 }
 
 /// What came in.
@@ -207,6 +227,10 @@ impl Refusal {
             Self::Quarantined => "订单信息不一致",
             Self::VersionNotConfigured | Self::NotDurable(_) => "系统繁忙",
         }
+    }
+
+    fn is_about_the_signature(&self) -> bool {
+        matches!(self, Self::Signature(_) | Self::V2(V2Error::NotAuthentic(_)))
     }
 
     fn log(&self, mchid: &str) {

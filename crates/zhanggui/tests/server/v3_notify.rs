@@ -7,7 +7,7 @@ use weixin::{
 use weixin_simulator::KeyMode;
 use zhanggui::config::Api;
 
-use crate::support::{DEMO, Key, OTHER, Phone, World, on_both_databases};
+use crate::support::{DEMO, OTHER, Phone, Signer, World, on_both_databases};
 
 on_both_databases!(
     lesson_05_forged_stale_and_unsigned_notifications_change_nothing,
@@ -33,13 +33,13 @@ async fn waiting(world: &mut World) -> (Phone, String) {
 async fn lesson_05_forged_stale_and_unsigned_notifications_change_nothing(world: &mut World) {
     let (_, order) = waiting(world).await;
     let (attacker, letter) = (world.attacker(), world.letter_v3(&order).await);
-    let good = letter.signed_by(Key::PublicKey);
+    let good = letter.signed_by(Signer::PublicKey);
     let before = world.state().await;
     let forged = [
-        letter.signed_by(Key::Stranger),
-        letter.signed_by(Key::Unknown),
-        letter.clone().signed_at(-301).signed_by(Key::PublicKey),
-        letter.clone().signed_at(301).signed_by(Key::PublicKey),
+        letter.signed_by(Signer::Stranger),
+        letter.signed_by(Signer::Unknown),
+        letter.clone().signed_at(-301).signed_by(Signer::PublicKey),
+        letter.clone().signed_at(301).signed_by(Signer::PublicKey),
         good.clone().with_header("Wechatpay-Signature", "WECHATPAY/SIGNTEST/abc"),
         good.clone().with_header("Wechatpay-Signature", "not base64!"),
         good.clone().with_header("Wechatpay-Signature-Type", "WECHATPAY2-SM2-WITH-SM3"),
@@ -63,7 +63,7 @@ async fn lesson_05_forged_stale_and_unsigned_notifications_change_nothing(world:
 async fn lesson_12_a_body_that_was_changed_on_the_way_is_refused(world: &mut World) {
     let (_, order) = waiting(world).await;
     let (attacker, letter) = (world.attacker(), world.letter_v3(&order).await);
-    let good = letter.signed_by(Key::PublicKey);
+    let good = letter.signed_by(Signer::PublicKey);
     let reserialised: serde_json::Value = serde_json::from_str(&good.body).unwrap();
     let before = world.state().await;
     for body in [
@@ -82,7 +82,7 @@ async fn lesson_12_a_body_that_was_changed_on_the_way_is_refused(world: &mut Wor
     let ciphertext = envelope["resource"]["ciphertext"].as_str().unwrap().to_owned();
     let first = if ciphertext.starts_with('A') { "B" } else { "A" };
     envelope["resource"]["ciphertext"] = format!("{first}{}", &ciphertext[1..]).into();
-    let flipped = letter.signed_body(Key::PublicKey, envelope.to_string());
+    let flipped = letter.signed_body(Signer::PublicKey, envelope.to_string());
     attacker.notify_v3(DEMO.mchid, &flipped).await.refused(400);
     assert_eq!(world.state().await, before);
 }
@@ -99,7 +99,7 @@ async fn a_good_signature_with_other_facts_goes_into_quarantine(world: &mut Worl
         letter.clone().telling(|told| told.out_trade_no = OutTradeNo::parse("unknown-number").unwrap()),
     ];
     for letter in wrong {
-        attacker.notify_v3(DEMO.mchid, &letter.signed_by(Key::PublicKey)).await.refused(409);
+        attacker.notify_v3(DEMO.mchid, &letter.signed_by(Signer::PublicKey)).await.refused(409);
         assert_eq!(phone.see(&order).await["state"], "open");
     }
     for reason in
@@ -115,9 +115,9 @@ async fn a_good_signature_with_other_facts_goes_into_quarantine(world: &mut Worl
 async fn another_merchants_authentic_notification_is_refused(world: &mut World) {
     let (phone, order) = waiting(world).await;
     let letter = world.letter_v3(&order).await.telling(|told| told.mchid = OTHER.mchid());
-    world.attacker().notify_v3(DEMO.mchid, &letter.signed_by(Key::PublicKey)).await.refused(400);
+    world.attacker().notify_v3(DEMO.mchid, &letter.signed_by(Signer::PublicKey)).await.refused(400);
     // And ours at the address of somebody whom this server does not know.
-    let ours = world.letter_v3(&order).await.signed_by(Key::PublicKey);
+    let ours = world.letter_v3(&order).await.signed_by(Signer::PublicKey);
     world.attacker().notify_v3(OTHER.mchid, &ours).await.refused(404);
     assert_eq!(phone.see(&order).await["state"], "open");
 }
@@ -126,7 +126,7 @@ async fn lesson_13_a_thousand_forged_callbacks_cause_at_most_one_download(world:
     world.sim.set_key_mode(&DEMO.mchid(), KeyMode::Both).unwrap();
     let (phone, order) = waiting(world).await;
     let (attacker, letter) = (world.attacker(), world.letter_v3(&order).await);
-    let forged = letter.signed_by(Key::Unknown);
+    let forged = letter.signed_by(Signer::Unknown);
     let mut callbacks = tokio::task::JoinSet::new();
     for _ in 0..1000 {
         let (attacker, forged) = (attacker.clone(), forged.clone());
@@ -135,7 +135,7 @@ async fn lesson_13_a_thousand_forged_callbacks_cause_at_most_one_download(world:
     callbacks.join_all().await;
     assert!(world.calls("/v3/certificates").len() <= 1);
     // The true keys still work.
-    for key in [Key::PublicKey, Key::Certificate] {
+    for key in [Signer::PublicKey, Signer::Certificate] {
         let told = letter.clone().telling(|told| told.total = Some(Fen::new(1)));
         attacker.notify_v3(DEMO.mchid, &told.signed_by(key)).await.refused(409);
     }
@@ -148,7 +148,7 @@ async fn lesson_13_a_thousand_forged_callbacks_cause_at_most_one_download(world:
 async fn a_hundred_copies_are_one_transition_and_one_row(world: &mut World) {
     let (phone, order) = waiting(world).await;
     phone.pay(&order).await;
-    let letter = world.letter_v3(&order).await.signed_by(Key::PublicKey);
+    let letter = world.letter_v3(&order).await.signed_by(Signer::PublicKey);
     let attacker = world.attacker();
     let mut copies = tokio::task::JoinSet::new();
     for _ in 0..100 {
@@ -170,7 +170,7 @@ async fn broken_json_under_a_good_signature_crashes_nothing(world: &mut World) {
     let before = world.state().await;
     let deep = format!("{}{}", "[".repeat(100_000 / 4), "]".repeat(100_000 / 4));
     for body in ["", "{", "null", "[]", "{}", "\"text\"", r#"{"id":1}"#, &deep] {
-        attacker.notify_v3(DEMO.mchid, &letter.signed_body(Key::PublicKey, body.to_owned())).await.refused(400);
+        attacker.notify_v3(DEMO.mchid, &letter.signed_body(Signer::PublicKey, body.to_owned())).await.refused(400);
     }
     let plain = serde_json::to_string(&letter.transaction).unwrap();
     let doubled = plain.replacen('{', r#"{"trade_state":"SUCCESS","trade_state":"NOTPAY","#, 1);
@@ -183,7 +183,7 @@ async fn broken_json_under_a_good_signature_crashes_nothing(world: &mut World) {
         &plain.replace("\"total\":12800", "\"total\":128.5"),
         &plain.replace("\"mchid\":\"1600000001\"", "\"mchid\":1600000001"),
     ] {
-        attacker.notify_v3(DEMO.mchid, &letter.signed_plaintext(Key::PublicKey, plaintext)).await.refused(400);
+        attacker.notify_v3(DEMO.mchid, &letter.signed_plaintext(Signer::PublicKey, plaintext)).await.refused(400);
     }
     assert_eq!(world.state().await, before);
 }
@@ -211,7 +211,7 @@ async fn a_refund_that_was_made_elsewhere_is_written_down(world: &mut World) {
 
 async fn a_version_whose_keys_are_missing_is_not_acknowledged(world: &mut World) {
     let (phone, order) = waiting(world).await;
-    let letter = world.letter_v3(&order).await.signed_by(Key::PublicKey);
+    let letter = world.letter_v3(&order).await.signed_by(Signer::PublicKey);
     world.reconfigure(|shop| shop.with_other = true).await;
     // The other merchant has keys of API v2 only.
     world.attacker().notify_v3(OTHER.mchid, &letter).await.refused(503);

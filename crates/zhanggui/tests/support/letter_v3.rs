@@ -19,7 +19,7 @@ use super::{DEMO, Told};
 
 /// Who signs. The private keys are the simulator's fake ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Key {
+pub(crate) enum Signer {
     /// WeChat Pay's public key pair.
     PublicKey,
     /// The first platform certificate.
@@ -30,7 +30,7 @@ pub(crate) enum Key {
     Unknown,
 }
 
-impl Key {
+impl Signer {
     fn private(self) -> SigningKey {
         let pem = match self {
             Self::PublicKey => include_str!("../../../weixin-simulator/fixtures/platform_public_key_private.pem"),
@@ -107,12 +107,12 @@ impl LetterV3 {
     }
 
     /// Sealed with the merchant's key and signed.
-    pub(crate) fn signed_by(&self, key: Key) -> SealedLetter {
+    pub(crate) fn signed_by(&self, key: Signer) -> SealedLetter {
         self.signed_body(key, self.body())
     }
 
     /// Any body under a good signature.
-    pub(crate) fn signed_body(&self, key: Key, body: String) -> SealedLetter {
+    pub(crate) fn signed_body(&self, key: Signer, body: String) -> SealedLetter {
         let nonce = "5K8264ILTKCH16CQ2502SI8ZNMTM67VS".to_owned();
         let signed = sign_message(&key.private(), &key.id(), self.now, nonce, body.as_bytes());
         let headers = signed.to_pairs().map(|(name, value)| (name, value.to_owned()));
@@ -120,7 +120,7 @@ impl LetterV3 {
     }
 
     /// A plaintext of one's own, sealed and signed as it should be.
-    pub(crate) fn signed_plaintext(&self, key: Key, plaintext: &str) -> SealedLetter {
+    pub(crate) fn signed_plaintext(&self, key: Signer, plaintext: &str) -> SealedLetter {
         let mut envelope: serde_json::Value = serde_json::from_str(&self.body()).unwrap();
         let sealed = Sealed::seal(&api_v3_key(), "nonce-of-12d", "transaction", plaintext.as_bytes()).unwrap();
         envelope["resource"]["ciphertext"] = sealed.ciphertext.into();
@@ -131,7 +131,7 @@ impl LetterV3 {
     /// The notification of a refund that somebody made on the merchant platform.
     pub(crate) fn refund(&self, refund: &weixin::pay::Refund) -> SealedLetter {
         let body = write_refunded("a-fake-refund-id", &DEMO.mchid(), refund, self.now, &api_v3_key(), "nonce-of-12e");
-        self.signed_body(Key::PublicKey, body.unwrap())
+        self.signed_body(Signer::PublicKey, body.unwrap())
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) use actors::{Attacker, Merchant, Phone};
 pub(crate) use clock::{ManualClock, entropy_of};
 pub(crate) use http::{Http, Reply};
 pub(crate) use letter::{Letter, Told};
-pub(crate) use letter_v3::{Key, LetterV3, SealedLetter};
+pub(crate) use letter_v3::{LetterV3, SealedLetter, Signer};
 pub(crate) use node::Node;
 pub(crate) use shop::{DEMO, MASTER_KEY, OTHER, Shop};
 pub(crate) use world::{Engine, World, run};
