@@ -90,6 +90,8 @@ impl Mailer {
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            // A kept connection that the server has closed meanwhile would cost an attempt.
+            .pool_max_idle_per_host(0)
             .dns_resolver(Arc::new(OnlyThisMachine))
             .timeout(Duration::from_secs(REPLY_TIMEOUT_S))
             .build()?;

@@ -101,7 +101,10 @@ async fn the_schedule_is_kept_to_the_second_and_then_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_one_xml_with_success_and_status_200_ends_the_repeats() {
     let stage = Stage::new().await;
-    let redirect = format!("HTTP/1.1 302 Found\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n", Merchant::good().url);
+    let redirect = format!(
+        "HTTP/1.1 302 Found\r\nLocation: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        Merchant::good().url
+    );
     let mut answers = vec![redirect];
     for (status, body) in [
         ("200 OK", ""),

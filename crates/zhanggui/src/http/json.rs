@@ -22,6 +22,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
             return Err(Problem::new(Code::ContentTypeWrong, "Send the header Content-Type: application/json."));
         }
         let bytes = read_bytes(request, state).await?;
+        // A list would be taken for the fields of an object in their order.
+        if bytes.trim_ascii_start().first() == Some(&b'[') {
+            return Err(Problem::new(Code::BodyInvalid, "Send a JSON object, not a list."));
+        }
         let value: Result<T, _> = serde_json::from_slice(&bytes);
         value.map(JsonBody).map_err(|error| {
             let code = if error.is_data() { Code::BodyInvalid } else { Code::BodyNotJson };

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     app::App,
-    config::Merchant,
+    config::{Api, Merchant},
     database::{DatabaseError, Tx},
     http::{Caller, Code, Problem},
     id,
@@ -43,6 +43,9 @@ const PREPAY_MARGIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// WeChat refuses a `time_expire` that is nearer than this (the older pages and a real error text say five minutes).
 const EXPIRE_MIN: SignedDuration = SignedDuration::from_mins(6);
+
+/// Nearer than this, API v2 does not take a `time_expire` even from a message that it knows.
+const V2_EXPIRE_NEAREST: SignedDuration = SignedDuration::from_mins(5);
 
 /// How often a press may meet a payment that just ended and begin another one.
 const ROUNDS_MAX: usize = 3;
@@ -113,7 +116,14 @@ async fn begin(app: &Arc<App>, customer: &Customer, order_id: &str, client_ip: I
 /// A `prepay_id` that is too old is asked for again, with the same number and the same bytes. They say when the order
 /// ends, and shortly before that WeChat does not take them any more: then the old one serves until its own end.
 fn renew(tx: &mut Tx, now: Timestamp, order: &Order, payment: Payment) -> Result<Payment, PayError> {
-    let PaymentState::Awaiting { until, .. } = payment.state else { return Ok(payment) };
+    let time_expire = order.expires.max(payment.created + EXPIRE_MIN);
+    let too_late_for_v2 = payment.api == Api::V2 && time_expire < now + V2_EXPIRE_NEAREST;
+    let until = match payment.state {
+        PaymentState::Awaiting { until, .. } => until,
+        // WeChat has never answered, and it does not take the bytes of this payment any more.
+        PaymentState::Submitting if too_late_for_v2 => return Err(PayError::OrderExpired),
+        _ => return Ok(payment),
+    };
     if until > now + PREPAY_MARGIN {
         return Ok(payment);
     }

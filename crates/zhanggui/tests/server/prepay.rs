@@ -20,6 +20,7 @@ on_both_databases!(
     fifty_presses_at_once_make_one_payment_and_one_call,
     lesson_25_an_old_prepay_id_is_asked_for_again_with_the_same_number_and_the_same_bytes,
     a_press_in_the_last_minutes_of_an_order_gives_the_prepay_id_that_is_there,
+    an_order_that_wechat_never_confirmed_expires_when_wechat_no_longer_takes_its_bytes,
     a_paid_order_cannot_be_paid_again,
     an_expired_order_cannot_be_paid,
     a_press_after_a_restart_continues_the_same_payment,
@@ -92,6 +93,18 @@ async fn lesson_25_an_old_prepay_id_is_asked_for_again_with_the_same_number_and_
 }
 
 /// The order lives as long as the `prepay_id`: near the end WeChat would not take the same message again.
+async fn an_order_that_wechat_never_confirmed_expires_when_wechat_no_longer_takes_its_bytes(world: &mut World) {
+    world.reconfigure(|shop| shop.expires_in_min = 120).await;
+    let phone = world.phone("li").await;
+    let order = phone.order("tea").await;
+    world.sim.inject(Fault::on(UnifiedOrder::PATH, FaultKind::NoAnswerBefore).times(2));
+    phone.press(&order).await.problem(503, "wechat_unavailable");
+    world.sim.clear_faults();
+    world.clock.advance_s(116 * 60);
+    phone.press(&order).await.problem(409, "order_expired");
+    assert_eq!(world.calls(UnifiedOrder::PATH).len(), 1);
+}
+
 async fn a_press_in_the_last_minutes_of_an_order_gives_the_prepay_id_that_is_there(world: &mut World) {
     world.reconfigure(|shop| shop.expires_in_min = 120).await;
     let phone = world.phone("li").await;
