@@ -2,7 +2,7 @@
 //! twice, bounded in retries.
 //!
 //! A claim that outlives its lease is claimed again; whoever finishes with an old fencing number changes nothing.
-//! Scheduling a job that is running moves the fencing number on, so that the job runs once more.
+//! Scheduling a job that is running moves the fencing number on and frees it, so that it runs once more at once.
 
 mod runner;
 mod store;

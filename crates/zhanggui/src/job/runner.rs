@@ -54,12 +54,18 @@ pub async fn run_due(app: &Arc<App>) -> Result<usize, DatabaseError> {
             let app = Arc::clone(app);
             tasks.spawn(async move { run(&app, claim).await });
         }
+        // All of them end before an error is told: leaving early would break off the others.
+        let mut failed = None;
         while let Some(finished) = tasks.join_next().await {
             match finished {
-                Ok(written) => written?,
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => failed = Some(error),
                 // The lease ends, and the job is tried again.
                 Err(panic) => tracing::error!(error.cause = %panic, "a job panicked"),
             }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
     }
 }

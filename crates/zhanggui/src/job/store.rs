@@ -16,6 +16,7 @@ const SCHEDULE: &str = "
     VALUES ($1, $2, $3, 0, 0, 0, $4)
     ON CONFLICT (kind, subject) DO UPDATE SET
         run_ms = CASE WHEN job.run_ms < excluded.run_ms THEN job.run_ms ELSE excluded.run_ms END,
+        leased_ms = 0,
         fence = job.fence + 1";
 
 pub(super) fn schedule(tx: &mut Tx, kind: &str, subject: &str, run_ms: i64, now_ms: i64) -> Result<(), DatabaseError> {
@@ -75,14 +76,14 @@ pub(super) fn finish(tx: &mut Tx, claim: &Claim) -> Result<(), DatabaseError> {
 
 const RETRY: &str = "
     UPDATE job
-    SET run_ms = CASE WHEN fence = $3 THEN $4 ELSE run_ms END,
+    SET run_ms = $4,
         leased_ms = 0,
         last_error = $5
     WHERE kind = $1
       AND subject = $2
-      AND fence >= $3";
+      AND fence = $3";
 
-/// The job is to be run again. If it was scheduled meanwhile, that time counts.
+/// The job is to be run again, unless it was scheduled meanwhile or somebody else has it by now.
 pub(super) fn retry(tx: &mut Tx, claim: &Claim, run_ms: i64, error: &str) -> Result<(), DatabaseError> {
     let values = params![claim.kind.as_str(), claim.subject.as_str(), claim.fence, run_ms, error];
     tx.execute(RETRY, values).map(drop)

@@ -7,7 +7,7 @@
 //! Sources: <https://pay.weixin.qq.com/doc/v3/merchant/4012791902>,
 //! <https://pay.weixin.qq.com/doc/v2/merchant/4011941607>.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{Path, State},
@@ -37,6 +37,10 @@ use crate::{
     explain,
     http::{Problem, RawBody, chain},
 };
+
+/// How long a certificate that the message names may take to be downloaded. WeChat waits five seconds for the answer;
+/// the download goes on, and the repeat finds it done.
+const KEYS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Takes a notification.
 pub async fn notify(
@@ -98,7 +102,8 @@ async fn take(app: &Arc<App>, form: Form, incoming: &Incoming) -> Result<(), Ref
             let keys = gateway::v3_keys(app, merchant).map_err(|_| Refusal::VersionNotConfigured)?;
             let header = |name: &'static str| incoming.headers.get(name).and_then(|value| value.to_str().ok());
             let headers = SignatureHeaders::read(header)?;
-            let verified = app.pay_v3.verify_callback(keys, &headers, &incoming.raw).await?;
+            let verifying = app.pay_v3.verify_callback(keys, &headers, &incoming.raw);
+            let verified = tokio::time::timeout(KEYS_TIMEOUT, verifying).await.map_err(|_| Refusal::KeysNotHere)??;
             let notification = v3_notification::read(verified, &merchant.mchid, &keys.api_v3_key)?;
             let told = message(incoming, format!("v3 {}", headers.serial), Weight::Proof);
             if let Some(refund) = notification.refunded() {
@@ -175,6 +180,7 @@ impl Form {
 enum Refusal {
     MerchantUnknown,
     VersionNotConfigured,
+    KeysNotHere,
     BodyBroken,
     V2(V2Error),
     Signature(VerifyError),
@@ -214,7 +220,7 @@ impl Refusal {
             Self::BodyBroken | Self::V2(_) | Self::V3(_) => StatusCode::BAD_REQUEST,
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
             Self::Quarantined => StatusCode::CONFLICT,
-            Self::VersionNotConfigured | Self::NotDurable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::VersionNotConfigured | Self::KeysNotHere | Self::NotDurable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -225,7 +231,7 @@ impl Refusal {
             Self::Signature(_) | Self::V2(V2Error::NotAuthentic(_)) => "签名失败",
             Self::BodyBroken | Self::V2(_) | Self::V3(_) => "报文错误",
             Self::Quarantined => "订单信息不一致",
-            Self::VersionNotConfigured | Self::NotDurable(_) => "系统繁忙",
+            Self::VersionNotConfigured | Self::KeysNotHere | Self::NotDurable(_) => "系统繁忙",
         }
     }
 
@@ -239,7 +245,11 @@ impl Refusal {
             Self::Signature(error) => Some(error),
             Self::V3(error) => Some(error),
             Self::NotDurable(error) => Some(error),
-            Self::MerchantUnknown | Self::VersionNotConfigured | Self::BodyBroken | Self::Quarantined => None,
+            Self::MerchantUnknown
+            | Self::VersionNotConfigured
+            | Self::KeysNotHere
+            | Self::BodyBroken
+            | Self::Quarantined => None,
         };
         let cause = cause.map(chain).unwrap_or_default();
         match self {
@@ -261,6 +271,12 @@ impl Refusal {
                 tracing::error!(
                     merchant.mchid = mchid,
                     "a notification cannot be verified: the keys of its version are not configured"
+                );
+            }
+            Self::KeysNotHere => {
+                tracing::warn!(
+                    merchant.mchid = mchid,
+                    "a notification names a key that is still being downloaded; WeChat comes again"
                 );
             }
             Self::NotDurable(_) => {

@@ -36,8 +36,11 @@ pub enum QueryError {
     Database(#[from] DatabaseError),
 }
 
-/// How often a confirmation is tried before a person has to look: about nine hours with the job's pauses.
-const CONFIRM_ATTEMPTS_MAX: i64 = 24;
+/// After so many tries (about nine hours with the job's pauses) a person has to look. Asking goes on.
+const ATTENTION_ATTEMPTS: i64 = 24;
+
+/// After so many tries (more than a week) WeChat has closed what was not paid, and asking ends.
+const ATTEMPTS_MAX: i64 = 400;
 
 /// Asks WeChat for the live payment of an order, if there is one.
 ///
@@ -67,7 +70,7 @@ pub async fn refresh(app: &Arc<App>, order_id: &str) -> Result<(), QueryError> {
 /// The job that finds out what became of a payment.
 pub async fn run_query_job(app: &Arc<App>, payment_id: &str, attempts: i64) -> Outcome {
     let outcome = confirm(app, payment_id).await;
-    if matches!(outcome, Outcome::Done) || attempts < CONFIRM_ATTEMPTS_MAX {
+    if matches!(outcome, Outcome::Done) || attempts < ATTENTION_ATTEMPTS {
         return outcome;
     }
     let id = payment_id.to_owned();
@@ -76,7 +79,8 @@ pub async fn run_query_job(app: &Arc<App>, payment_id: &str, attempts: i64) -> O
     let raised =
         app.database.write(move |tx| attention::raise(tx, &raiser, now, &id, Reason::Unconfirmed, detail)).await;
     match raised {
-        Ok(()) => Outcome::Done,
+        Ok(()) if attempts >= ATTEMPTS_MAX => Outcome::Done,
+        Ok(()) => outcome,
         Err(error) => Outcome::retry(&error),
     }
 }

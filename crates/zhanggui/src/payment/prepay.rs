@@ -24,13 +24,13 @@ use weixin::{
 use super::{
     Event, Next, Payment, State as PaymentState,
     gateway::{self, GatewayError, NewPayment},
-    poll::{self, merchant_of},
+    poll::{self, QueryError, merchant_of},
     settle::Settled,
     store,
 };
 use crate::{
     app::App,
-    config::{Api, Merchant},
+    config::Merchant,
     database::{DatabaseError, Tx},
     http::{Caller, Code, Problem},
     id,
@@ -43,9 +43,6 @@ const PREPAY_MARGIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// WeChat refuses a `time_expire` that is nearer than this (the older pages and a real error text say five minutes).
 const EXPIRE_MIN: SignedDuration = SignedDuration::from_mins(6);
-
-/// Nearer than this, API v2 does not take a `time_expire` even from a message that it knows.
-const V2_EXPIRE_NEAREST: SignedDuration = SignedDuration::from_mins(5);
 
 /// How often a press may meet a payment that just ended and begin another one.
 const ROUNDS_MAX: usize = 3;
@@ -116,14 +113,7 @@ async fn begin(app: &Arc<App>, customer: &Customer, order_id: &str, client_ip: I
 /// A `prepay_id` that is too old is asked for again, with the same number and the same bytes. They say when the order
 /// ends, and shortly before that WeChat does not take them any more: then the old one serves until its own end.
 fn renew(tx: &mut Tx, now: Timestamp, order: &Order, payment: Payment) -> Result<Payment, PayError> {
-    let time_expire = order.expires.max(payment.created + EXPIRE_MIN);
-    let too_late_for_v2 = payment.api == Api::V2 && time_expire < now + V2_EXPIRE_NEAREST;
-    let until = match payment.state {
-        PaymentState::Awaiting { until, .. } => until,
-        // WeChat has never answered, and it does not take the bytes of this payment any more.
-        PaymentState::Submitting if too_late_for_v2 => return Err(PayError::OrderExpired),
-        _ => return Ok(payment),
-    };
+    let PaymentState::Awaiting { until, .. } = payment.state else { return Ok(payment) };
     if until > now + PREPAY_MARGIN {
         return Ok(payment);
     }
@@ -184,6 +174,14 @@ async fn submit(
     if payment.state != PaymentState::Submitting {
         return Ok(awaiting(payment));
     }
+    if gateway::is_too_late_to_send(&payment, now)? {
+        // WeChat does not take these bytes any more. Whether it took them before is a question.
+        return match poll::query(app, &payment).await {
+            Ok(settled) if settled.is_final() => Ok(None),
+            Ok(_) | Err(QueryError::NotFound) => Err(PayError::OrderExpired),
+            Err(error) => Err(PayError::Query(error)),
+        };
+    }
     let refused = match gateway::submit(app, merchant, &payment).await {
         Ok(prepay_id) => {
             let until = now + SignedDuration::from_secs(PREPAY_ID_VALID_S);
@@ -192,14 +190,15 @@ async fn submit(
         Err(error) => error,
     };
     match &refused {
-        GatewayError::Refused { refusal: Refusal::Definitive, wechat, .. } => {
+        // Only a first try that was refused for good can have left nothing at WeChat. After an earlier one somebody may
+        // hold a prepay_id, and a new number would be a second payment.
+        GatewayError::Refused { refusal: Refusal::Definitive, wechat, .. } if payment.attempts == 1 => {
             let code = wechat.code.clone();
             record(app, payment, Event::Refused { code }).await?;
         }
-        GatewayError::Refused { refusal: Refusal::Query, wechat, .. } => {
-            tracing::info!(payment.id = payment.id, wechat.errcode = wechat.code, "WeChat knows the number");
-            let settled = poll::query(app, &payment).await;
-            if matches!(settled, Ok(Settled::Paid | Settled::Closed | Settled::Quarantined)) {
+        GatewayError::Refused { refusal: Refusal::Definitive | Refusal::Query, wechat, .. } => {
+            tracing::info!(payment.id = payment.id, wechat.errcode = wechat.code, "WeChat may know the number");
+            if poll::query(app, &payment).await.is_ok_and(Settled::is_final) {
                 return Ok(None);
             }
         }
@@ -257,7 +256,9 @@ enum PayError {
     #[error("the merchant of the order is not configured")]
     MerchantUnknown,
     #[error("WeChat did not take the order")]
-    Wechat(#[source] GatewayError),
+    Wechat(#[from] GatewayError),
+    #[error("WeChat could not be asked for the order")]
+    Query(#[source] QueryError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }
@@ -273,6 +274,10 @@ impl From<PayError> for Problem {
             PayError::OrderExpired => Self::new(Code::OrderExpired, "Make a new order."),
             PayError::Database(error) => error.into(),
             PayError::Wechat(error) => wechat_problem(error),
+            PayError::Query(error) => {
+                Self::caused(Code::WechatUnavailable, "Nothing is lost: look at the order in a moment.", error)
+                    .retry_after(2)
+            }
             error => {
                 Self::caused(Code::Internal, "The failure was noted. Ask the operator with the request_id.", error)
             }
@@ -289,9 +294,13 @@ fn wechat_problem(error: GatewayError) -> Problem {
                 Refusal::Definitive => {
                     Problem::caused(Code::WechatRefused, format!("The operator has to look: {meaning}."), error)
                 }
-                Refusal::TryAgain | Refusal::Query => {
-                    Problem::caused(Code::WechatBusy, unavailable, error).retry_after(2)
-                }
+                // What WeChat knows of the number was asked, and it is not paid.
+                Refusal::Query => Problem::caused(
+                    Code::WechatRefused,
+                    format!("The order stays as it is. The operator has to look: {meaning}."),
+                    error,
+                ),
+                Refusal::TryAgain => Problem::caused(Code::WechatBusy, unavailable, error).retry_after(2),
             };
             problem.with_wechat(wechat)
         }

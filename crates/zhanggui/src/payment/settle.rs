@@ -37,6 +37,13 @@ pub(super) enum Settled {
     Quarantined,
 }
 
+impl Settled {
+    /// Whether the payment can be looked at as over: paid, closed, or a case for a person.
+    pub(super) fn is_final(self) -> bool {
+        matches!(self, Self::Paid | Self::Closed | Self::Quarantined)
+    }
+}
+
 /// Settles one statement of WeChat.
 pub(super) fn settle(
     tx: &mut Tx,
@@ -77,7 +84,11 @@ pub(super) fn settle(
     let next = payment.state.on(event);
     if transaction.trade_state.is_paid() || next != Next::Same {
         // A query that changes nothing is asked many times and not worth a row each.
-        evidence::keep(tx, app, now, message, &statement, Some(id), (Verdict::Believed, None))?;
+        let verdict = match next {
+            Next::Attention(reason) => (Verdict::Quarantined, Some(reason.as_str())),
+            Next::Same | Next::To(_) => (Verdict::Believed, None),
+        };
+        evidence::keep(tx, app, now, message, &statement, Some(id), verdict)?;
     }
     apply(tx, app, now, &payment, next)
 }

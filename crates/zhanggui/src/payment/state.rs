@@ -105,7 +105,9 @@ impl State {
             (Self::Submitting, Event::Refused { code }) => Next::To(Self::Rejected { code }),
 
             (Self::Rejected { .. }, Event::Paid { .. }) => Next::Attention(Reason::SuccessAfterRejection),
-            (Self::Succeeded { .. }, Event::Paid { .. }) => Next::Same,
+            (Self::Succeeded { transaction_id: kept, .. }, Event::Paid { transaction_id, .. }) => {
+                if *kept == transaction_id { Next::Same } else { Next::Attention(Reason::Contradiction) }
+            }
             (_, Event::Paid { transaction_id, success_time }) => {
                 Next::To(Self::Succeeded { transaction_id, success_time })
             }
@@ -203,6 +205,13 @@ mod tests {
         let awaiting = State::Awaiting { prepay_id: PrepayId::parse("wx22").unwrap(), until: time() };
         assert_eq!(awaiting.on(refused()), Next::Same);
         assert_eq!(State::Closed.on(refused()), Next::Same);
+    }
+
+    #[test]
+    fn one_payment_with_two_numbers_of_wechat_is_for_a_person() {
+        let Next::To(succeeded) = State::Submitting.on(paid()) else { panic!() };
+        let other = Event::Paid { transaction_id: TransactionId::parse("4200009999").unwrap(), success_time: time() };
+        assert_eq!(succeeded.on(other), Next::Attention(Reason::Contradiction));
     }
 
     #[test]

@@ -20,7 +20,7 @@ const INSERT: &str = "
 
 /// Writes a new payment. The unique index refuses a second live one of the order.
 pub(super) fn insert(tx: &mut Tx, payment: &Payment) -> Result<(), DatabaseError> {
-    let hash = hex::encode(digest::digest(&digest::SHA256, payment.frozen_request.as_bytes()));
+    let hash = sha256(&payment.frozen_request);
     tx.execute(
         INSERT,
         params![
@@ -53,6 +53,7 @@ const COLUMNS: &str = "
            amount_fen,
            currency,
            frozen_request,
+           frozen_sha256,
            state,
            attempts,
            prepay_id,
@@ -141,11 +142,24 @@ fn read(row: &Row) -> Result<Payment, DatabaseError> {
         amount: OrderAmount::new(Fen::new(row.int("amount_fen")?))
             .map_err(|_| row.impossible("amount_fen", "the amount of a payment"))?,
         currency: row.text("currency")?.to_owned(),
-        frozen_request: row.text("frozen_request")?.to_owned(),
+        frozen_request: read_frozen(row)?,
         attempts: row.int("attempts")?,
         state: read_state(row)?,
         created: from_ms(row.int("created_ms")?),
     })
+}
+
+/// The same bytes for ever: what was changed in the table is not sent.
+fn read_frozen(row: &Row) -> Result<String, DatabaseError> {
+    let frozen = row.text("frozen_request")?;
+    if sha256(frozen) != row.text("frozen_sha256")? {
+        return Err(row.impossible("frozen_request", "the request that belongs to frozen_sha256"));
+    }
+    Ok(frozen.to_owned())
+}
+
+fn sha256(text: &str) -> String {
+    hex::encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 
 /// The columns of the state, matched all at once: a combination that cannot be is an error, not a guess.

@@ -20,6 +20,7 @@ on_both_databases!(
     fifty_presses_at_once_make_one_payment_and_one_call,
     lesson_25_an_old_prepay_id_is_asked_for_again_with_the_same_number_and_the_same_bytes,
     a_press_in_the_last_minutes_of_an_order_gives_the_prepay_id_that_is_there,
+    a_refusal_after_an_earlier_try_never_makes_a_second_number,
     an_order_that_wechat_never_confirmed_expires_when_wechat_no_longer_takes_its_bytes,
     a_paid_order_cannot_be_paid_again,
     an_expired_order_cannot_be_paid,
@@ -92,7 +93,22 @@ async fn lesson_25_an_old_prepay_id_is_asked_for_again_with_the_same_number_and_
     assert_eq!(phone.see(&order).await["state"], "paid");
 }
 
-/// The order lives as long as the `prepay_id`: near the end WeChat would not take the same message again.
+/// The first number may be payable still: somebody may hold its `prepay_id`.
+async fn a_refusal_after_an_earlier_try_never_makes_a_second_number(world: &mut World) {
+    let phone = world.phone("li").await;
+    let order = phone.order("tea").await;
+    let sheet = phone.parameters(&order).await;
+    // Shortly before the old prepay_id ends, the press asks WeChat again, and WeChat refuses.
+    world.clock.advance_s(116 * 60);
+    world.sim.inject(Fault::on(UNIFIED_ORDER, FaultKind::ErrCode("NOAUTH".to_owned())));
+    phone.press(&order).await.problem(502, "wechat_refused");
+    assert_eq!(world.payments(&order).await[0].1, "submitting");
+    phone.wechat.request_payment(&sheet, Choice::Pay).unwrap();
+    world.settle().await;
+    assert_eq!(phone.see(&order).await["state"], "paid");
+    assert_eq!(world.payments(&order).await.len(), 1);
+}
+
 async fn an_order_that_wechat_never_confirmed_expires_when_wechat_no_longer_takes_its_bytes(world: &mut World) {
     world.reconfigure(|shop| shop.expires_in_min = 120).await;
     let phone = world.phone("li").await;
@@ -105,6 +121,7 @@ async fn an_order_that_wechat_never_confirmed_expires_when_wechat_no_longer_take
     assert_eq!(world.calls(UnifiedOrder::PATH).len(), 1);
 }
 
+/// The order lives as long as the `prepay_id`: near the end WeChat would not take the same message again.
 async fn a_press_in_the_last_minutes_of_an_order_gives_the_prepay_id_that_is_there(world: &mut World) {
     world.reconfigure(|shop| shop.expires_in_min = 120).await;
     let phone = world.phone("li").await;
@@ -217,13 +234,13 @@ async fn every_documented_code_is_followed_by_the_right_number(world: &mut World
         world.sim.inject(Fault::on(UNIFIED_ORDER, FaultKind::ErrCode(code.to_string())));
         let refusal = Refusal::of(code);
         let (status, problem) = match refusal {
-            Refusal::Definitive => (502, "wechat_refused"),
-            Refusal::Query | Refusal::TryAgain => (503, "wechat_busy"),
+            Refusal::Definitive | Refusal::Query => (502, "wechat_refused"),
+            Refusal::TryAgain => (503, "wechat_busy"),
         };
         let queries = world.calls(OrderQuery::PATH).len();
         let reply = phone.press(&order).await;
         assert_eq!(reply.problem(status, problem)["wechat"]["code"], code.as_str());
-        assert_eq!(reply.headers.contains_key("retry-after"), refusal != Refusal::Definitive, "{code}");
+        assert_eq!(reply.headers.contains_key("retry-after"), refusal == Refusal::TryAgain, "{code}");
         let asked = world.calls(OrderQuery::PATH).len() - queries;
         assert_eq!(asked, usize::from(refusal == Refusal::Query), "{code}");
 

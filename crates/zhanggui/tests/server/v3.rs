@@ -4,7 +4,7 @@ use weixin::pay::v3::jsapi;
 use weixin_simulator::{Choice, Fault, FaultKind, KeyMode, NOTIFICATION};
 use zhanggui::config::Api;
 
-use crate::support::{DEMO, World, on_both_databases};
+use crate::support::{DEMO, Signer, World, on_both_databases};
 
 on_both_databases!(
     a_v3_notification_is_proof_and_settles_the_order_at_once,
@@ -16,6 +16,7 @@ on_both_databases!(
     certificates_and_public_key_work_side_by_side_during_the_change_over,
     a_probe_is_refused_and_the_true_notification_is_taken,
     a_definitive_refusal_ends_the_payment_and_the_next_press_has_a_new_number,
+    lesson_16_a_failure_is_never_answered_with_2xx,
     what_proves_nothing_leaves_the_payment_as_it_is_with_the_same_number,
     an_answer_that_cannot_be_believed_leaves_the_payment_as_it_is,
     a_payment_keeps_the_version_that_it_was_made_with,
@@ -155,6 +156,21 @@ async fn a_definitive_refusal_ends_the_payment_and_the_next_press_has_a_new_numb
         assert_eq!(states, ["rejected", "awaiting"], "{code}");
         assert_ne!(payments[0].0, payments[1].0);
     }
+}
+
+/// API v3 reads the status: 200 with an error in the body would count as received, and the payment would be lost.
+async fn lesson_16_a_failure_is_never_answered_with_2xx(world: &mut World) {
+    pay_by_v3(world).await;
+    let phone = world.phone("li").await;
+    let order = phone.order("tea").await;
+    phone.press(&order).await.json(200);
+    let (attacker, letter) = (world.attacker(), world.letter_v3(&order).await);
+    let wrong_amount = letter.clone().telling(|told| told.total = Some(weixin::Fen::new(1)));
+    attacker.notify_v3(DEMO.mchid, &wrong_amount.signed_by(Signer::PublicKey)).await.refused(409);
+    attacker.notify_v3(DEMO.mchid, &letter.signed_by(Signer::Stranger)).await.refused(401);
+    attacker.notify_v3("1999999999", &letter.signed_by(Signer::PublicKey)).await.refused(404);
+    world.expect_attention("amount_mismatch");
+    world.run_jobs().await;
 }
 
 async fn what_proves_nothing_leaves_the_payment_as_it_is_with_the_same_number(world: &mut World) {
