@@ -1,11 +1,12 @@
 //! What a person has to look at. One row for each subject and reason, however often it happens.
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::{
     app::App,
-    clock::ms,
-    database::{DatabaseError, Tx, params},
+    clock::{from_ms, ms},
+    database::{Database, DatabaseError, Row, Tx, params},
     id,
 };
 
@@ -39,6 +40,22 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All reasons.
+    pub const ALL: &[Reason] = &[
+        Reason::UnknownPayment,
+        Reason::AmountMismatch,
+        Reason::CurrencyMismatch,
+        Reason::AppMismatch,
+        Reason::PayerMismatch,
+        Reason::Incomplete,
+        Reason::SuccessAfterRejection,
+        Reason::Contradiction,
+        Reason::SecondPayment,
+        Reason::LatePayment,
+        Reason::Unconfirmed,
+        Reason::RefundElsewhere,
+    ];
+
     /// The word in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -56,6 +73,60 @@ impl Reason {
             Self::RefundElsewhere => "refund_elsewhere",
         }
     }
+}
+
+/// A mark that nobody has taken away.
+#[derive(Debug, Serialize)]
+pub struct Mark {
+    /// Its id.
+    pub id: String,
+    /// The id of a payment, or a number of WeChat's that is not ours.
+    pub subject: String,
+    /// Why somebody has to look; docs/attention.md says what to do.
+    pub reason: String,
+    /// A sentence.
+    pub detail: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+const OPEN: &str = "
+    SELECT id, subject, reason, detail, created_ms
+    FROM attention
+    WHERE resolved_ms IS NULL
+    ORDER BY created_ms, id
+    LIMIT 1000";
+
+/// What a person has to look at, the oldest first.
+///
+/// # Errors
+/// The database fails.
+pub async fn open(database: &Database) -> Result<Vec<Mark>, DatabaseError> {
+    database
+        .read(|tx| {
+            let mark = |row: &Row| {
+                Ok(Mark {
+                    id: row.text("id")?.to_owned(),
+                    subject: row.text("subject")?.to_owned(),
+                    reason: row.text("reason")?.to_owned(),
+                    detail: row.text("detail")?.to_owned(),
+                    since: from_ms(row.int("created_ms")?),
+                })
+            };
+            tx.query(OPEN, params![])?.iter().map(mark).collect()
+        })
+        .await
+}
+
+const RESOLVE: &str = "UPDATE attention SET resolved_ms = $2 WHERE id = $1 AND resolved_ms IS NULL";
+
+/// Somebody has looked; says whether the mark was there.
+///
+/// # Errors
+/// The database fails.
+pub async fn resolve(database: &Database, id: &str, now: Timestamp) -> Result<bool, DatabaseError> {
+    let id = id.to_owned();
+    database.write(move |tx| Ok(tx.execute(RESOLVE, params![id.as_str(), ms(now)])? == 1)).await
 }
 
 const INSERT: &str = "
@@ -81,4 +152,17 @@ pub fn raise(
         tracing::warn!(attention.subject = subject, attention.reason = reason.as_str(), "attention: {detail}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_documented() {
+        let documented = include_str!("../../../docs/attention.md");
+        for reason in Reason::ALL {
+            assert!(documented.contains(&format!("| `{}` |", reason.as_str())), "docs/attention.md lacks {reason:?}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! generated configuration and an API key. All keys are fake and open nothing but the simulator.
 
 use std::{
+    fs::{File, TryLockError},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
 };
@@ -71,6 +72,7 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
     log::start(LogFormat::Text, "warn");
     let data = &arguments.data;
     std::fs::create_dir_all(data).map_err(CliError::file(format!("cannot make the folder {}", data.display())))?;
+    let _alone = lock(data)?;
     if arguments.fresh {
         start_over(data)?;
     }
@@ -91,6 +93,19 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
     server.stop().await;
     simulator.shutdown().await;
     Ok(())
+}
+
+/// Two of them in one folder would share the database and not the simulator. The lock ends with the process.
+fn lock(data: &Path) -> Result<File, CliError> {
+    let path = data.join("lock");
+    let file = File::create(&path).map_err(CliError::file(format!("cannot write {}", path.display())))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(CliError::Usage(format!("`zhanggui dev` runs already with {}; choose another --data", data.display())))
+        }
+        Err(TryLockError::Error(error)) => Err(CliError::file(format!("cannot lock {}", path.display()))(error)),
+    }
 }
 
 fn start_over(data: &Path) -> Result<(), CliError> {
@@ -138,7 +153,9 @@ pub(super) fn configuration(place: &Place<'_>, simulator: &str) -> Result<Config
     ];
     for (file, pem) in fake_keys {
         let path = data.join(file);
-        std::fs::write(&path, pem).map_err(CliError::file(format!("cannot write {}", path.display())))?;
+        if !path.exists() {
+            write_new(&path, pem, Readers::Owner)?;
+        }
     }
     let api = api.as_str();
     let text = format!(

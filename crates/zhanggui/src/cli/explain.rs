@@ -127,7 +127,11 @@ fn http_message(arguments: &ExplainArgs) -> Result<HttpMessage, CliError> {
     Ok(HttpMessage { start, headers, body })
 }
 
-/// Keys given by hand come first; the configuration is read if it is named, or if there are no others.
+/// Read if it is there and no key was given by hand.
+const DEFAULT_CONFIG: &str = "zhanggui.toml";
+
+/// Keys given by hand come first; the configuration is read if it is named, or if there are no others. Without any key
+/// the text that is signed can be told all the same.
 fn keys(arguments: &ExplainArgs, mchid: Option<&MchId>) -> Result<Keys, CliError> {
     let mut by_hand = Keys::default();
     if let Some(path) = &arguments.api_v2_key_file {
@@ -150,7 +154,7 @@ fn keys(arguments: &ExplainArgs, mchid: Option<&MchId>) -> Result<Keys, CliError
     let none = by_hand.merchants.is_empty() && by_hand.given.is_empty();
     let config = match &arguments.config {
         Some(path) => Config::load(path)?,
-        None if none => Config::load(Path::new("zhanggui.toml"))?,
+        None if none && Path::new(DEFAULT_CONFIG).exists() => Config::load(Path::new(DEFAULT_CONFIG))?,
         None => {
             if by_hand.merchants.is_empty() {
                 by_hand.merchants.push(MerchantKeys { mchid: mchid.cloned(), ..MerchantKeys::default() });

@@ -40,6 +40,9 @@ pub(super) fn run(arguments: &InitArgs) -> Result<(), CliError> {
         "Written: {} and {} (keep a copy of the key in a safe place).\n\
          Next: put your numbers and key files into the configuration, then\n  \
          zhanggui migrate --config {config}\n  \
+         zhanggui doctor --config {config}\n  \
+         zhanggui product set --config {config} --sku tea --name Tea --price-fen 1990\n  \
+         zhanggui key create --config {config} --name shop-backend\n  \
          zhanggui serve --config {config}",
         config.display(),
         key.display(),

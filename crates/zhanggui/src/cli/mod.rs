@@ -1,5 +1,6 @@
 //! The command line. One file for each command; errors are one sentence that names the fix.
 
+mod attention;
 #[cfg(feature = "simulator")]
 mod dev;
 mod doctor;
@@ -63,6 +64,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Say what was signed, with which key, and why a signature does not fit
     ExplainSignature(Box<explain::ExplainArgs>),
+    /// What a person has to look at
+    Attention(attention::AttentionArgs),
     /// Keys of the merchant's own systems
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -88,6 +91,7 @@ pub async fn run() -> ExitCode {
         // These two tell with their exit code what they found.
         Command::Doctor(arguments) => return doctor::run(&arguments).await,
         Command::ExplainSignature(arguments) => return explain::run(&arguments),
+        Command::Attention(arguments) => attention::run(&arguments).await,
         Command::Key(command) => key::run(command).await,
         Command::Product(command) => product::run(command).await,
         #[cfg(feature = "simulator")]

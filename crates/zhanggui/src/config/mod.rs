@@ -220,7 +220,7 @@ fn read_wechat(reader: &mut Reader<'_>) -> Option<Wechat> {
                 section.problem(
                     reader,
                     name,
-                    "is missing: the address of the simulator, such as http://127.0.0.1:8090",
+                    "is missing: the address of the simulator, such as http://127.0.0.1:8088",
                 );
             }
             return Some(official);
