@@ -9,7 +9,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, net::SocketAddr, path::Path, time::Duration};
+use std::{cell::RefCell, collections::HashMap, net::SocketAddr, path::Path, time::Duration};
 
 use jiff::SignedDuration;
 use weixin::{AppId, AppSecret, MchId, NotifyUrl};
@@ -106,8 +106,22 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::single(path, format!("the file cannot be read: {error}")))?;
-        let environment = |name: &str| std::env::var(name).ok();
-        Self::parse(&text, path, &environment)
+        let asked = RefCell::new(Vec::new());
+        let environment = |name: &str| {
+            asked.borrow_mut().push(name.to_owned());
+            std::env::var(name).ok()
+        };
+        let parsed = Self::parse(&text, path, &environment);
+        let unknown =
+            unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()), &asked.borrow());
+        match parsed {
+            Ok(config) if unknown.is_empty() => Ok(config),
+            Ok(_) => Err(ConfigError { path: path.to_owned(), problems: unknown }),
+            Err(mut error) => {
+                error.problems.extend(unknown);
+                Err(error)
+            }
+        }
     }
 
     /// Reads a text. File names in it are relative to the folder of `path`.
@@ -134,6 +148,20 @@ impl Config {
     pub fn merchant(&self, mchid: &str) -> Option<&Merchant> {
         self.merchants.iter().find(|merchant| merchant.mchid.as_str() == mchid)
     }
+}
+
+/// Variables that are meant for the configuration and that nothing in it asked for: a typing error must not be silent.
+fn unknown_variables(names: impl Iterator<Item = String>, asked: &[String]) -> Vec<Problem> {
+    let others = ["ZHANGGUI_CONFIG", "ZHANGGUI_TEST_", "ZHANGGUI_REQUIRE_"];
+    let ours = |name: &String| name.starts_with("ZHANGGUI_") && !others.iter().any(|other| name.starts_with(other));
+    let mut unknown: Vec<_> = names.filter(ours).filter(|name| !asked.contains(name)).collect();
+    unknown.sort_unstable();
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+    let problem = |name: String| {
+        let nearest = reader::nearest_of(&name, &asked);
+        Problem { line: None, text: format!("unknown variable {name}{nearest}") }
+    };
+    unknown.into_iter().map(problem).collect()
 }
 
 fn read(reader: &mut Reader<'_>) -> Option<Config> {

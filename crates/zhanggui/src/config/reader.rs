@@ -392,11 +392,15 @@ fn read_file(reader: &mut Reader<'_>, found: &Found) -> Option<Vec<u8>> {
     reader.check(found, bytes)
 }
 
-/// "; did you mean …?", if a known name is near.
+/// "; did you mean …?", if a known name is near, or else all that are known.
 fn nearest(key: &str, known: &[&str]) -> String {
+    let near = nearest_of(key, known);
+    if near.is_empty() { format!("; known are {}", known.join(", ")) } else { near }
+}
+
+/// "; did you mean …?", if a known name is near.
+pub(super) fn nearest_of(key: &str, known: &[&str]) -> String {
     let distance = |name: &&&str| strsim::damerau_levenshtein(key, name);
-    match known.iter().min_by_key(distance).filter(|name| distance(name) <= 3.max(key.len() / 3)) {
-        Some(name) => format!("; did you mean {name}?"),
-        None => format!("; known are {}", known.join(", ")),
-    }
+    let near = known.iter().min_by_key(distance).filter(|name| distance(name) <= 3.max(key.len() / 3));
+    near.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }

@@ -168,6 +168,15 @@ fn a_wrong_variable_is_named() {
 }
 
 #[test]
+fn an_unknown_variable_is_refused_with_the_nearest_known_one() {
+    let names = ["ZHANGGUI_SERVER_LISTN", "ZHANGGUI_SERVER_LISTEN", "ZHANGGUI_CONFIG", "ZHANGGUI_TEST_SEED", "PATH"];
+    let asked = ["ZHANGGUI_SERVER_LISTEN".to_owned(), "ZHANGGUI_DATABASE_URL".to_owned()];
+    let unknown = super::unknown_variables(names.into_iter().map(str::to_owned), &asked);
+    let texts: Vec<_> = unknown.iter().map(|problem| problem.text.as_str()).collect();
+    assert_eq!(texts, ["unknown variable ZHANGGUI_SERVER_LISTN; did you mean ZHANGGUI_SERVER_LISTEN?"]);
+}
+
+#[test]
 fn the_template_lacks_nothing_but_the_merchants_own_files() {
     let error = parse(TEMPLATE).err().unwrap();
     let missing: Vec<_> = error.problems.iter().map(|problem| problem.text.as_str()).collect();
