@@ -29,23 +29,29 @@ pub(crate) struct Told<'a> {
     pub(crate) success_time: Timestamp,
 }
 
-impl Letter {
-    pub(crate) fn new(business: &Business, sign_type: SignType, told: &Told<'_>) -> Self {
-        let total = Some(Fen::new(told.total_fen));
-        let transaction = Transaction {
+impl Told<'_> {
+    pub(crate) fn transaction(&self, business: &Business) -> Transaction {
+        let total = Some(Fen::new(self.total_fen));
+        Transaction {
             appid: business.appid(),
             mchid: business.mchid(),
-            out_trade_no: OutTradeNo::parse(told.out_trade_no).unwrap(),
+            out_trade_no: OutTradeNo::parse(self.out_trade_no).unwrap(),
             trade_state: TradeState::Success,
-            transaction_id: Some(TransactionId::parse(told.transaction_id).unwrap()),
-            openid: Some(OpenId::parse(told.openid).unwrap()),
+            transaction_id: Some(TransactionId::parse(self.transaction_id).unwrap()),
+            openid: Some(OpenId::parse(self.openid).unwrap()),
             total,
             payer_total: total,
             currency: Some("CNY".to_owned()),
             bank_type: Some("OTHERS".to_owned()),
             attach: None,
-            success_time: Some(told.success_time),
-        };
+            success_time: Some(self.success_time),
+        }
+    }
+}
+
+impl Letter {
+    pub(crate) fn new(business: &Business, sign_type: SignType, told: &Told<'_>) -> Self {
+        let transaction = told.transaction(business);
         let nonce_str = NonceStr::parse("5K8264ILTKCH16CQ2502SI8ZNMTM67VS").unwrap();
         let fields = notification::write(&transaction, Some(sign_type), &nonce_str, &business.key());
         Self { fields, key: business.key(), sign_type }

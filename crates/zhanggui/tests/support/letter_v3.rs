@@ -2,9 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use weixin::{
-    ApiV3Key, Fen, OpenId, OutTradeNo, TransactionId,
+    ApiV3Key,
     pay::{
-        TradeState, Transaction,
+        Transaction,
         v3::{
             Certificate, KeyId, PublicKeyId, SigningKey,
             aead::Sealed,
@@ -72,22 +72,7 @@ fn api_v3_key() -> ApiV3Key {
 
 impl LetterV3 {
     pub(crate) fn new(told: &Told<'_>, now: Timestamp) -> Self {
-        let total = Some(Fen::new(told.total_fen));
-        let transaction = Transaction {
-            appid: DEMO.appid(),
-            mchid: DEMO.mchid(),
-            out_trade_no: OutTradeNo::parse(told.out_trade_no).unwrap(),
-            trade_state: TradeState::Success,
-            transaction_id: Some(TransactionId::parse(told.transaction_id).unwrap()),
-            openid: Some(OpenId::parse(told.openid).unwrap()),
-            total,
-            payer_total: total,
-            currency: Some("CNY".to_owned()),
-            bank_type: Some("OTHERS".to_owned()),
-            attach: None,
-            success_time: Some(told.success_time),
-        };
-        Self { transaction, now }
+        Self { transaction: told.transaction(&DEMO), now }
     }
 
     /// Something else is told.
