@@ -212,6 +212,12 @@ fn the_parameters_of_request_payment_are_the_published_ones() {
 }
 
 #[test]
+fn the_app_variant_signs_the_bare_prepay_id() {
+    let app = file()["pay_sign_app"].clone();
+    assert_eq!(private("MERCHANT").sign(text(&app, "message").as_bytes()), text(&app, "sign"));
+}
+
+#[test]
 fn only_authentic_messages_are_believed() {
     for case in cases("message_verification") {
         let verified = verify(&case, text(&case, "body"));
@@ -408,6 +414,28 @@ fn a_wrong_pem_says_what_it_is() {
     let private = key_text("MERCHANT", "private_key_pem");
     assert!(Certificate::from_pem(&private).unwrap_err().to_string().contains("CERTIFICATE is needed"));
     assert!(message(&private.replace("PRIVATE KEY", "RSA PRIVATE KEY")).contains("openssl pkcs8"));
+}
+
+#[test]
+fn every_kind_of_vector_is_tested_or_named_here() {
+    // Bill files are read by a later part of the crate.
+    let about = ["about", "version", "checked_with", "not_checked", "conventions", "keys"];
+    let tested = [
+        "request_signing",
+        "request_verification",
+        "pay_sign",
+        "pay_sign_app",
+        "message_verification",
+        "callbacks",
+        "certificates_response",
+        "aes_256_gcm",
+        "rsa_oaep_sha1",
+    ];
+    let later = ["bill"];
+    for kind in file().as_object().unwrap().keys() {
+        let known = [&about[..], &tested, &later].concat().contains(&kind.as_str());
+        assert!(known, "{kind}");
+    }
 }
 
 #[test]

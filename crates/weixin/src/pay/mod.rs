@@ -25,6 +25,7 @@ pub enum Refusal {
     TryAgain,
     /// The number is known to WeChat, perhaps paid or closed: ask what became of it.
     Query,
-    /// The order was refused for good; a new attempt needs a new number.
+    /// This call was refused for good. A new attempt needs a new number, which is safe only if no earlier call with this
+    /// one can have succeeded.
     Definitive,
 }

@@ -154,8 +154,8 @@ pub struct JsapiAnswer {
 }
 
 impl Refusal {
-    /// Sorts a refusal of API v3. What was not signed is never a final fact about money; it is final only where a
-    /// refused order can have no `prepay_id`, so that nobody can pay it.
+    /// Sorts a refusal of API v3. It is not signed, and it speaks of this call only: a definitive one ends a payment
+    /// only if no earlier call with the same number can have given a `prepay_id` to somebody.
     ///
     /// Source: <https://pay.weixin.qq.com/doc/v3/merchant/4012791897> (error codes).
     pub fn of_v3(http_status: u16, error: &ErrorBody) -> Self {
