@@ -9,7 +9,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use std::{cell::RefCell, collections::HashMap, net::SocketAddr, path::Path, time::Duration};
+use std::{cell::RefCell, net::SocketAddr, path::Path, time::Duration};
 
 use jiff::SignedDuration;
 use weixin::{AppId, AppSecret, MchId, NotifyUrl};
@@ -338,9 +338,4 @@ fn master_key(text: &str) -> Result<MasterKey, String> {
 /// An environment without variables, for tests and for the development server.
 pub fn empty_environment(_: &str) -> Option<String> {
     None
-}
-
-/// An environment of these variables, for tests.
-pub fn environment_of(variables: HashMap<String, String>) -> impl Fn(&str) -> Option<String> {
-    move |name| variables.get(name).cloned()
 }

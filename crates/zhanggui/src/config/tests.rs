@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use super::{Config, ConfigError, TEMPLATE, empty_environment, environment_of};
+use super::{Config, ConfigError, TEMPLATE, empty_environment};
 
 const GOOD: &str = r#"
 [server]
@@ -21,6 +21,12 @@ merchant = "1600000001"
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("/nowhere/zhanggui.toml"), &empty_environment)
+}
+
+/// An environment of these variables.
+fn environment_of<const N: usize>(variables: [(&str, &str); N]) -> impl Fn(&str) -> Option<String> {
+    let variables = HashMap::from(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    move |name| variables.get(name).cloned()
 }
 
 /// The text with one line changed gives exactly this message.
@@ -151,7 +157,7 @@ fn the_environment_overrides_the_file() {
         ("ZHANGGUI_MERCHANT_1_CONFIRM_V2", "false"),
         ("ZHANGGUI_ORDER_EXPIRES_IN_MIN", "30"),
     ];
-    let environment = environment_of(HashMap::from(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))));
+    let environment = environment_of(variables);
     let config = Config::parse(GOOD, Path::new("zhanggui.toml"), &environment).unwrap();
     assert_eq!(config.server.listen.port(), 9999);
     let v2 = config.merchants[0].v2.as_ref().unwrap();
@@ -162,7 +168,7 @@ fn the_environment_overrides_the_file() {
 
 #[test]
 fn a_wrong_variable_is_named() {
-    let environment = environment_of(HashMap::from([("ZHANGGUI_SERVER_LISTEN".to_owned(), "everywhere".to_owned())]));
+    let environment = environment_of([("ZHANGGUI_SERVER_LISTEN", "everywhere")]);
     let error = Config::parse(GOOD, Path::new("zhanggui.toml"), &environment).err().unwrap();
     assert!(error.to_string().contains("ZHANGGUI_SERVER_LISTEN must be an address and a port"), "{error}");
 }
