@@ -23,13 +23,11 @@ use weixin::{
 };
 use weixin_client::{Answered, CallError, CallErrorV3, MerchantKeyV2, MerchantV3};
 
-use super::{
-    Payment,
-    evidence::{Message, Source, Weight},
-};
+use super::Payment;
 use crate::{
     app::App,
     config::{Api, Merchant},
+    evidence::{Message, Source, Weight},
     http::WechatCause,
     order::Order,
     session::Customer,

@@ -4,7 +4,6 @@
 //! WeChat; both hand what they learn to `settle.rs`, the only place where a payment becomes paid. `gateway.rs` knows the
 //! two versions of WeChat Pay; nothing else does.
 
-mod evidence;
 mod gateway;
 mod keys;
 mod notify;

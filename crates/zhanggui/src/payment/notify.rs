@@ -27,13 +27,13 @@ use weixin::{
 };
 
 use super::{
-    evidence::{Message, Source, Weight},
     gateway,
     settle::{self, Settled, settle},
 };
 use crate::{
     app::App,
     database::{DatabaseError, Tx},
+    evidence::{Message, Source, Weight},
     explain,
     http::{Problem, RawBody, chain},
 };

@@ -9,15 +9,12 @@ use weixin::{
     pay::{Refund, Transaction},
 };
 
-use super::{
-    Event, Next, Payment, State,
-    evidence::{self, Message, Source, Statement, Verdict, Weight},
-    store,
-};
+use super::{Event, Next, Payment, State, store};
 use crate::{
     app::App,
     attention::{self, Reason},
     database::{DatabaseError, Tx},
+    evidence::{self, Message, Source, Statement, Verdict, Weight},
     job,
     order::{self, OnSuccess},
 };

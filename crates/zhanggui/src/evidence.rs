@@ -15,7 +15,7 @@ use crate::{
 
 /// How WeChat told us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// It called us.
     Notification,
     /// It answered us.
@@ -23,7 +23,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Notification => "notification",
             Self::Query => "query",
@@ -33,7 +33,7 @@ impl Source {
 
 /// What we made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It counts.
     Believed,
     /// A query has to confirm it.
@@ -54,7 +54,7 @@ impl Verdict {
 
 /// Whether the message proves what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Weight {
+pub(crate) enum Weight {
     /// Signed with a key that only WeChat has, or an answer to our own question.
     Proof,
     /// Signed with a key that both sides have: a query has to confirm it.
@@ -63,23 +63,23 @@ pub(super) enum Weight {
 
 /// A message and where it came from.
 #[derive(Clone)]
-pub(super) struct Message {
-    pub(super) source: Source,
-    pub(super) weight: Weight,
+pub(crate) struct Message {
+    pub(crate) source: Source,
+    pub(crate) weight: Weight,
     /// How it was verified, for example `v2 HMAC-SHA256`.
-    pub(super) verified_by: String,
-    pub(super) raw: bytes::Bytes,
-    pub(super) request_id: Option<String>,
+    pub(crate) verified_by: String,
+    pub(crate) raw: bytes::Bytes,
+    pub(crate) request_id: Option<String>,
 }
 
 /// What a message says, as far as the table has columns for it.
-pub(super) struct Statement<'a> {
-    pub(super) mchid: &'a str,
-    pub(super) out_trade_no: &'a str,
-    pub(super) state: &'a str,
-    pub(super) total: Option<Fen>,
-    pub(super) transaction_id: Option<&'a str>,
-    pub(super) time: Option<Timestamp>,
+pub(crate) struct Statement<'a> {
+    pub(crate) mchid: &'a str,
+    pub(crate) out_trade_no: &'a str,
+    pub(crate) state: &'a str,
+    pub(crate) total: Option<Fen>,
+    pub(crate) transaction_id: Option<&'a str>,
+    pub(crate) time: Option<Timestamp>,
 }
 
 impl<'a> From<&'a Transaction> for Statement<'a> {
@@ -104,7 +104,7 @@ const INSERT: &str = "
     ON CONFLICT (mchid, source, raw_sha256) DO UPDATE SET copies = evidence.copies + 1";
 
 /// Writes a message down, or counts another copy of it.
-pub(super) fn keep(
+pub(crate) fn keep(
     tx: &mut Tx,
     app: &App,
     now: Timestamp,
