@@ -1,7 +1,7 @@
 //! Zhanggui (掌柜): the back end of a WeChat mini program, in one program.
 //!
 //! Folders are domains: [`session`] logs customers in, [`product`] and [`order`] say what is bought, [`payment`]
-//! takes the money. What they share: [`config`], [`database`], [`job`], [`http`], [`app`]. See ARCHITECTURE.md.
+//! takes the money, [`refund`] gives it back. What they share: [`config`], [`database`], [`job`], [`http`], [`app`]. See ARCHITECTURE.md.
 
 pub mod access_token;
 pub mod api_key;
@@ -21,5 +21,6 @@ pub mod job;
 pub mod order;
 pub mod payment;
 pub mod product;
+pub mod refund;
 pub mod seal;
 pub mod session;

@@ -14,7 +14,7 @@ use weixin::{AppId, Attach, Body, Fen, MchId, OrderAmount};
 
 pub use create::create;
 pub use read::{View, read, view};
-pub use state::{CloseReason, OnSuccess, State};
+pub use state::{Arrival, CloseReason, LateMoney, OnClose, OnSuccess, State};
 pub use store::{find, find_of_customer, mark_paid};
 
 /// What is bought.

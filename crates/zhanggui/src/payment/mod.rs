@@ -21,7 +21,7 @@ pub use keys::keep_keys_fresh;
 pub use notify::notify;
 pub use poll::{QueryError, refresh, run_query_job};
 pub use prepay::pay;
-pub use state::{Event, Next, State};
+pub use state::{Absence, Event, Next, STILL_ARRIVES, State};
 
 /// One attempt to pay an order.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -182,9 +182,9 @@ fn pay_order(
     success_time: Timestamp,
 ) -> Result<(), DatabaseError> {
     let order = order::find(tx, &payment.order_id)?.ok_or(DatabaseError::NotFound)?;
-    let reason = match order.state.on_success(&payment.id) {
+    let reason = match order.state.on_success(&payment.id, app.config.order.late_money) {
         OnSuccess::Unchanged => return Ok(()),
-        OnSuccess::BecomesPaid(_) => {
+        OnSuccess::BecomesPaid(..) => {
             if !order::mark_paid(tx, &order.id, &payment.id, success_time)? {
                 // The row was read in this very transaction.
                 return Err(DatabaseError::Aborted);
