@@ -18,8 +18,10 @@ use crate::{
 pub(crate) enum Source {
     /// It called us.
     Notification,
-    /// It answered us.
+    /// It answered our question.
     Query,
+    /// It answered our wish to close a payment.
+    Close,
 }
 
 impl Source {
@@ -27,6 +29,7 @@ impl Source {
         match self {
             Self::Notification => "notification",
             Self::Query => "query",
+            Self::Close => "close",
         }
     }
 }
@@ -70,6 +73,8 @@ pub(crate) struct Message {
     pub(crate) verified_by: String,
     pub(crate) raw: bytes::Bytes,
     pub(crate) request_id: Option<String>,
+    /// When we asked; `None` if we did not.
+    pub(crate) asked: Option<Timestamp>,
 }
 
 /// What a message says, as far as the table has columns for it.
@@ -80,6 +85,15 @@ pub(crate) struct Statement<'a> {
     pub(crate) total: Option<Fen>,
     pub(crate) transaction_id: Option<&'a str>,
     pub(crate) time: Option<Timestamp>,
+    pub(crate) refund: Option<RefundStatement<'a>>,
+}
+
+/// What a message says about a refund of the payment.
+pub(crate) struct RefundStatement<'a> {
+    /// Our id, if we know it.
+    pub(crate) id: Option<&'a str>,
+    pub(crate) out_refund_no: &'a str,
+    pub(crate) amount: Option<Fen>,
 }
 
 impl<'a> From<&'a Transaction> for Statement<'a> {
@@ -91,6 +105,7 @@ impl<'a> From<&'a Transaction> for Statement<'a> {
             total: transaction.total,
             transaction_id: transaction.transaction_id.as_ref().map(|id| id.as_str()),
             time: transaction.success_time,
+            refund: None,
         }
     }
 }
@@ -98,9 +113,10 @@ impl<'a> From<&'a Transaction> for Statement<'a> {
 const INSERT: &str = "
     INSERT INTO evidence (
         id, payment_id, mchid, out_trade_no, source, verified_by, verdict, reason, trade_state,
-        total_fen, transaction_id, wechat_ms, received_ms, copies, raw_sha256, raw_sealed, request_id
+        total_fen, transaction_id, wechat_ms, received_ms, copies, raw_sha256, raw_sealed, request_id,
+        refund_id, out_refund_no, refund_fen
     )
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $14, $15, $16)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $14, $15, $16, $17, $18, $19)
     ON CONFLICT (mchid, source, raw_sha256) DO UPDATE SET copies = evidence.copies + 1";
 
 /// Writes a message down, or counts another copy of it.
@@ -116,7 +132,10 @@ pub(crate) fn keep(
     let id = id::new(id::Kind::Evidence, now, &app.entropy);
     let place = Place { table: "evidence", row: &id, column: "raw_sealed" };
     let sealed = app.seal.seal(place, &message.raw);
-    let hash = hex::encode(digest::digest(&digest::SHA256, &message.raw));
+    // An answer without a body is told apart by the number that it is about.
+    let distinct = if message.raw.is_empty() { statement.out_trade_no.as_bytes() } else { &message.raw };
+    let hash = hex::encode(digest::digest(&digest::SHA256, distinct));
+    let refund = statement.refund.as_ref();
     tx.execute(
         INSERT,
         params![
@@ -136,6 +155,9 @@ pub(crate) fn keep(
             hash,
             sealed,
             message.request_id.as_deref(),
+            refund.and_then(|refund| refund.id),
+            refund.map(|refund| refund.out_refund_no),
+            refund.and_then(|refund| refund.amount).map(Fen::get),
         ],
     )
     .map(drop)

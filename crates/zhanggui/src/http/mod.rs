@@ -52,6 +52,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/orders", post(order::create))
         .route("/v1/orders/{id}", get(order::read))
         .route("/v1/orders/{id}/pay", post(payment::pay))
+        .route("/v1/orders/{id}/close", post(order::close))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     let health = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
     let nosniff =

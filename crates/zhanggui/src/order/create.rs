@@ -15,7 +15,7 @@ use crate::{
     config,
     database::{DatabaseError, Tx},
     http::{Caller, Code, JsonBody, Problem},
-    id, product,
+    id, job, product,
     session::{self, Customer},
 };
 
@@ -236,6 +236,7 @@ fn insert(
         paid: None,
     };
     store::insert(tx, &order)?;
+    job::schedule(tx, job::Kind::ExpireOrder, &order.id, order.expires, now)?;
     Ok(order)
 }
 

@@ -9,19 +9,19 @@ use weixin::{
     pay::{
         Refusal, RequestPayment, Transaction,
         v2::{
-            Call as _, ErrCode, SignType,
+            Call as _, ErrCode, SignType, close_order,
             order_query::{OrderQuery, Which},
             unified_order::UnifiedOrder,
         },
         v3::{
-            Call as _, Code as CodeV3,
+            Call as _, Code as CodeV3, close,
             jsapi::{FrozenJsapiOrder, JsapiOrder},
             query::QueryByOutTradeNo,
         },
     },
     xml::Fields,
 };
-use weixin_client::{Answered, CallError, CallErrorV3, MerchantKeyV2, MerchantV3};
+use weixin_client::{Answered, CallError, CallErrorV3, Evidence, MerchantKeyV2, MerchantV3};
 
 use super::Payment;
 use crate::{
@@ -142,12 +142,9 @@ pub(super) async fn query(
     merchant: &Merchant,
     payment: &Payment,
 ) -> Result<(Message, Verified<Transaction>), GatewayError> {
-    let keys_are_there = match payment.api {
-        Api::V2 => merchant.v2.is_some(),
-        Api::V3 => merchant.v3.is_some(),
-    };
+    let asked = app.now();
     let (mchid, out_trade_no) = (payment.mchid.clone(), payment.out_trade_no.clone());
-    let (answered, verified_by) = match if keys_are_there { payment.api } else { merchant.api } {
+    let (answered, verified_by) = match usable_api(merchant, payment.api) {
         Api::V2 => {
             let key = v2_key(merchant)?;
             let call = OrderQuery { appid: payment.appid.clone(), mchid, which: Which::OutTradeNo(out_trade_no) };
@@ -164,14 +161,47 @@ pub(super) async fn query(
         return Err(GatewayError::OtherPayment);
     }
     let Answered { answer, evidence } = answered;
-    let message = Message {
-        source: Source::Query,
+    Ok((answer_to(Source::Query, asked, verified_by, evidence), answer))
+}
+
+/// Closes a payment. A refusal proves nothing: ask what became of it.
+pub(super) async fn close(app: &App, merchant: &Merchant, payment: &Payment) -> Result<Message, GatewayError> {
+    let asked = app.now();
+    let (mchid, out_trade_no) = (payment.mchid.clone(), payment.out_trade_no.clone());
+    let (evidence, verified_by) = match usable_api(merchant, payment.api) {
+        Api::V2 => {
+            let key = v2_key(merchant)?;
+            let call = close_order::CloseOrder { appid: payment.appid.clone(), mchid, out_trade_no };
+            let answered = app.pay_v2.call(&key, &app.nonce_str(), &call).await?;
+            (answered.evidence, format!("v2 {}", key.sign_type.as_str()))
+        }
+        Api::V3 => {
+            let call = close::CloseOrder { mchid, out_trade_no };
+            let answered = app.pay_v3.call(v3_keys(app, merchant)?, app.nonce_str(), &call).await?;
+            (answered.evidence, "v3".to_owned())
+        }
+    };
+    Ok(answer_to(Source::Close, asked, verified_by, evidence))
+}
+
+/// The version that something was made with, or the merchant's present one if the keys of that are gone.
+fn usable_api(merchant: &Merchant, made_with: Api) -> Api {
+    let keys_are_there = match made_with {
+        Api::V2 => merchant.v2.is_some(),
+        Api::V3 => merchant.v3.is_some(),
+    };
+    if keys_are_there { made_with } else { merchant.api }
+}
+
+fn answer_to(source: Source, asked: Timestamp, verified_by: String, evidence: Evidence) -> Message {
+    Message {
+        source,
         weight: Weight::Proof,
         verified_by,
         raw: evidence.answer_body,
         request_id: evidence.request_id,
-    };
-    Ok((message, answer))
+        asked: Some(asked),
+    }
 }
 
 fn frozen_fields(payment: &Payment) -> Result<Fields, GatewayError> {

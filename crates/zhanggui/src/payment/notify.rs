@@ -134,7 +134,7 @@ async fn take(app: &Arc<App>, form: Form, incoming: &Incoming) -> Result<(), Ref
 
 fn message(incoming: &Incoming, verified_by: String, weight: Weight) -> Message {
     let raw = incoming.raw.clone();
-    Message { source: Source::Notification, weight, verified_by, raw, request_id: None }
+    Message { source: Source::Notification, weight, verified_by, raw, request_id: None, asked: None }
 }
 
 /// A refund that was made elsewhere, for example on the merchant platform. It is written down, and a person looks.

@@ -152,6 +152,11 @@ fn freeze(
         attempts: 0,
         state: PaymentState::Submitting,
         created: now,
+        accepted: None,
+        tried: None,
+        pressed: now,
+        woken: None,
+        updated: now,
     })
 }
 
@@ -168,7 +173,10 @@ async fn submit(
         .database
         .write(move |tx| {
             store::add_attempt(tx, &id, now)?;
-            store::find(tx, &id)?.ok_or(DatabaseError::NotFound)
+            store::press(tx, &id, now)?;
+            let payment = store::find(tx, &id)?.ok_or(DatabaseError::NotFound)?;
+            poll::schedule(tx, &payment, now)?;
+            Ok::<_, DatabaseError>(payment)
         })
         .await?;
     if payment.state != PaymentState::Submitting {
@@ -231,6 +239,9 @@ async fn record(
         .write(move |tx| {
             let current = store::find(tx, &payment.id)?.ok_or(DatabaseError::NotFound)?;
             let event = event(&current);
+            if matches!(event, Event::PrepayIssued { .. }) {
+                store::accept(tx, &current.id, now)?;
+            }
             change(tx, now, current, event)
         })
         .await

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod api;
+mod close;
 mod explore;
 mod flow;
 mod impostor;
@@ -10,6 +11,7 @@ mod login;
 mod mutation;
 mod notify;
 mod order;
+mod poll;
 mod prepay;
 mod settle;
 mod start;

@@ -291,13 +291,17 @@ impl World {
     fn give_up(&mut self) -> bool {
         let OnClose::Begins(closing) = self.order.on_close(CloseReason::Cancelled) else { return false };
         self.order = closing;
+        self.close_live_payment();
+        self.close_if_nothing_is_payable();
+        true
+    }
+
+    fn close_live_payment(&mut self) {
         if let Some(pay) = self.live().and_then(|at| self.pays[at].as_mut())
             && let payment::Next::To(state) = pay.state.on(payment::Event::OrderCloses)
         {
             pay.state = state;
         }
-        self.close_if_nothing_is_payable();
-        true
     }
 
     fn close_if_nothing_is_payable(&mut self) {
@@ -379,7 +383,10 @@ impl World {
         pay.state = state.clone();
         if has_succeeded(&state) {
             match self.order.on_success(&id(at), rules.late_money) {
-                OnSuccess::BecomesPaid(paid, _) => self.order = paid,
+                OnSuccess::BecomesPaid(paid, _) => {
+                    self.order = paid;
+                    self.close_live_payment();
+                }
                 OnSuccess::Unchanged => {}
                 OnSuccess::SecondPayment | OnSuccess::LatePayment => self.give_back(at),
             }
