@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub mod doctor;
+pub mod event;
 pub mod explain;
 pub mod http;
 pub mod id;
