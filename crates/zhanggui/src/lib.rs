@@ -11,6 +11,7 @@ pub mod background;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod customer_service;
 pub mod database;
 pub mod doctor;
 pub mod event;
