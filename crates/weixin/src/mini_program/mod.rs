@@ -10,8 +10,12 @@ pub mod code2session;
 pub mod custom_send;
 mod err_code;
 mod field;
+pub mod media_get;
+pub mod media_upload;
 pub mod message_text;
+pub mod multipart;
 pub mod phone_number;
+pub mod picture;
 pub mod stable_token;
 pub mod typing;
 
