@@ -6,6 +6,7 @@
 //! Source: <https://developers.weixin.qq.com/miniprogram/dev/server/API/>.
 
 pub mod callback_ip;
+pub mod check_session_key;
 pub mod code2session;
 pub mod custom_send;
 mod err_code;
@@ -14,8 +15,10 @@ pub mod media_get;
 pub mod media_upload;
 pub mod message_text;
 pub mod multipart;
+pub mod open_data;
 pub mod phone_number;
 pub mod picture;
+pub mod reset_session_key;
 pub mod stable_token;
 pub mod typing;
 
