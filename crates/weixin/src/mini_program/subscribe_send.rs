@@ -91,7 +91,7 @@ macro_rules! words {
 
 words! {
     /// Which version of the mini program a tap opens (`miniprogram_state`).
-    MiniProgramState {
+    MiniprogramState {
         /// The published one.
         Formal = "formal",
         /// The one for testers.
@@ -127,7 +127,7 @@ pub struct Request {
     /// The values.
     pub data: TemplateData,
     /// Which version a tap opens.
-    pub miniprogram_state: MiniProgramState,
+    pub miniprogram_state: MiniprogramState,
     /// The language of the frame.
     pub lang: Lang,
 }
@@ -167,7 +167,7 @@ impl Request {
             template_id: TemplateId::parse(wire.template_id).map_err(|_| ErrCode::INVALID_TEMPLATE_ID)?,
             page: page.map(PagePath::parse).transpose().map_err(|_| ErrCode::INVALID_PAGE)?,
             data,
-            miniprogram_state: word(wire.miniprogram_state, MiniProgramState::from_word)?,
+            miniprogram_state: word(wire.miniprogram_state, MiniprogramState::from_word)?,
             lang: word(wire.lang, Lang::from_word)?,
         })
     }
@@ -233,7 +233,7 @@ impl Refusal {
 #[serde(try_from = "WireResponse")]
 pub struct Response {
     /// Its number, if WeChat tells it; 64 bits, kept as text.
-    pub msgid: Option<String>,
+    pub msg_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -248,7 +248,7 @@ impl TryFrom<WireResponse> for Response {
         if wire.errcode != 0 {
             return Err(FieldError::new("errcode", "must be 0"));
         }
-        Ok(Self { msgid: wire.msgid.and_then(|value| WireValue { value: Some(value) }.text()) })
+        Ok(Self { msg_id: wire.msgid.and_then(|value| WireValue { value: Some(value) }.text()) })
     }
 }
 
@@ -256,8 +256,8 @@ impl Response {
     /// Writes the answer, the number as a number.
     pub fn to_json(&self) -> String {
         let mut answer = json!({ "errcode": 0, "errmsg": "ok" });
-        if let Some(msgid) = &self.msgid {
-            answer["msgid"] = msgid.parse::<u64>().map_or_else(|_| json!(msgid), |number| json!(number));
+        if let Some(msg_id) = &self.msg_id {
+            answer["msgid"] = msg_id.parse::<u64>().map_or_else(|_| json!(msg_id), |number| json!(number));
         }
         answer.to_string()
     }
@@ -302,7 +302,7 @@ mod tests {
                 template_id: TemplateId::parse("TEMPLATE_ID").unwrap(),
                 page,
                 data: data.clone(),
-                miniprogram_state: MiniProgramState::Trial,
+                miniprogram_state: MiniprogramState::Trial,
                 lang: Lang::ZhTw,
             };
             let body = request.to_json();
@@ -316,7 +316,7 @@ mod tests {
         let data =
             json!({ "name01": { "value": "某某" }, "amount01": { "value": "￥100" }, "number1": { "value": 15 } });
         let request = Request::from_json(body(data).to_string().as_bytes()).unwrap();
-        assert_eq!((request.miniprogram_state, request.lang), (MiniProgramState::Formal, Lang::ZhCn));
+        assert_eq!((request.miniprogram_state, request.lang), (MiniprogramState::Formal, Lang::ZhCn));
         assert!(request.data.iter().eq([("amount01", "￥100"), ("name01", "某某"), ("number1", "15")]));
     }
 
@@ -361,9 +361,9 @@ mod tests {
     fn the_number_of_a_message_keeps_all_its_digits() {
         let answer = br#"{"errcode":0,"errmsg":"ok","msgid":3404917237361352714}"#;
         let response: Response = read_answer(answer).unwrap();
-        assert_eq!(response.msgid.as_deref(), Some("3404917237361352714"));
+        assert_eq!(response.msg_id.as_deref(), Some("3404917237361352714"));
         assert_eq!(read_answer(response.to_json().as_bytes()), Ok(response));
-        assert_eq!(read_answer(br#"{"errcode":0,"errmsg":"ok"}"#), Ok(Response { msgid: None }));
+        assert_eq!(read_answer(br#"{"errcode":0,"errmsg":"ok"}"#), Ok(Response { msg_id: None }));
         assert!(read_answer::<Response>(b"{}").is_err(), "an empty object is nobody's consent");
     }
 }
