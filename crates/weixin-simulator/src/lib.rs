@@ -62,8 +62,8 @@ pub use login::{LOGINS_PER_MINUTE_MAX, SESSION_KEY_STAYS_S, UnknownApp};
 pub use merchant::{MerchantCertificate, Standing};
 pub use options::{
     AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, DEMO_MERCHANT_CERTIFICATE_PEM,
-    DEMO_MERCHANT_KEY_PEM, DEMO_MERCHANT_SERIAL, DEMO_PUBLIC_KEY_ID, Delivery, MerchantSetup, MerchantV3Setup, Options,
-    Setup, Strictness,
+    DEMO_MERCHANT_KEY_PEM, DEMO_MERCHANT_P12, DEMO_MERCHANT_SERIAL, DEMO_PUBLIC_KEY_ID, Delivery, MerchantSetup,
+    MerchantV3Setup, Options, Setup, Strictness,
 };
 pub use pay::{Api, Attempt, Choice, NotificationState, PhoneError, UNPAID_CLOSED_AFTER_S};
 pub use phone::Phone;

@@ -24,6 +24,8 @@ pub const DEMO_API_V3_KEY: &str = "fakeApiV3Key00000000000000000000";
 pub const DEMO_MERCHANT_KEY_PEM: &str = include_str!("../fixtures/apiclient_key.pem");
 /// The merchant's certificate (`apiclient_cert.pem`).
 pub const DEMO_MERCHANT_CERTIFICATE_PEM: &str = include_str!("../fixtures/apiclient_cert.pem");
+/// The two as `apiclient_cert.p12`; its password is [`DEMO_MCHID`], as WeChat's is the number of the merchant.
+pub const DEMO_MERCHANT_P12: &[u8] = include_bytes!("../fixtures/apiclient_cert.p12");
 /// The serial number of the merchant's certificate.
 pub const DEMO_MERCHANT_SERIAL: &str = "3FA4E0000000000000000000000000000000DE30";
 /// The id of WeChat Pay's public key for the merchant of the demonstration.

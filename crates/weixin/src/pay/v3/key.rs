@@ -287,6 +287,13 @@ impl Certificate {
     }
 }
 
+impl Certificate {
+    /// The name in the subject: of a merchant's certificate its number.
+    pub fn common_name(&self) -> Option<&str> {
+        self.subject.split(',').find_map(|part| part.trim().strip_prefix("CN="))
+    }
+}
+
 /// Who signs a request: the merchant, and which of its certificates.
 #[derive(Debug)]
 pub struct Credential {
