@@ -269,7 +269,15 @@ impl Certificate {
         if label != "CERTIFICATE" {
             return Err(KeyError::Label { expected: "CERTIFICATE", found: label });
         }
-        let certificate = x509_cert::Certificate::from_der(&der).map_err(|_| KeyError::NotCertificate)?.tbs_certificate;
+        Self::from_der(&der)
+    }
+
+    /// Reads X.509 in DER, as it stands in a TLS handshake. The chain is not checked.
+    ///
+    /// # Errors
+    /// The bytes are not a certificate with an RSA key.
+    pub fn from_der(der: &[u8]) -> Result<Self, KeyError> {
+        let certificate = x509_cert::Certificate::from_der(der).map_err(|_| KeyError::NotCertificate)?.tbs_certificate;
         let serial = hex::encode_upper(certificate.serial_number.as_bytes());
         let serial_no = SerialNo::parse(&serial).map_err(|_| KeyError::NotCertificate)?;
         let key = certificate.subject_public_key_info.to_der().map_err(|_| KeyError::NotCertificate)?;
