@@ -8,6 +8,7 @@
 //!
 //! * [`pay`]: WeChat Pay. [`pay::Transaction`] is what every version of the interface says of a payment.
 //! * [`mini_program`]: `api.weixin.qq.com`, log-in and access tokens.
+//! * [`push`]: what WeChat sends to an app's server: customers' messages and events, and the answers to them.
 //! * [`xml`]: the flat, safe XML dialect of API v2.
 
 pub mod beijing_time;
@@ -15,6 +16,7 @@ mod fen;
 mod id;
 pub mod mini_program;
 pub mod pay;
+pub mod push;
 mod secret;
 mod text;
 mod verified;
@@ -24,7 +26,7 @@ pub use fen::{AmountError, Fen, OrderAmount};
 pub use id::{
     AppId, JsCode, MchId, NonceStr, NotifyUrl, OpenId, OutRefundNo, OutTradeNo, PrepayId, TransactionId, UnionId,
 };
-pub use secret::{AccessToken, ApiV2Key, ApiV3Key, AppSecret, SessionKey};
+pub use secret::{AccessToken, ApiV2Key, ApiV3Key, AppSecret, EncodingAesKey, PushToken, SessionKey};
 pub use text::{Attach, Body};
 pub use verified::Verified;
 

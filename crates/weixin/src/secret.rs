@@ -81,6 +81,22 @@ secret_text! {
     |text| (1..=512).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+secret_text! {
+    /// The Token of an app's message push, set in the console: 3 to 32 letters or digits.
+    ///
+    /// Source: <https://developers.weixin.qq.com/miniprogram/dev/framework/server-ability/message-push.html>.
+    PushToken, "token", "must be the Token of message push: 3 to 32 letters or digits",
+    |text| (3..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+secret_text! {
+    /// The EncodingAESKey of an app's message push: 43 letters or digits, base64 of 32 bytes without its padding.
+    ///
+    /// Source: <https://developers.weixin.qq.com/miniprogram/dev/framework/server-ability/message-push.html>.
+    EncodingAesKey, "encoding_aes_key", "must be the EncodingAESKey of message push: 43 letters or digits",
+    |text| text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 /// Compares without telling by its duration where the difference is. Unequal lengths are told at once.
 pub(crate) fn constant_time_equal(left: &[u8], right: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(left, right).is_ok()

@@ -18,17 +18,20 @@ pub enum Scope {
     Read,
     /// Make orders.
     Orders,
+    /// Read what customers write, and answer.
+    Messages,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: &[Scope] = &[Scope::Read, Scope::Orders];
+    pub const ALL: &[Scope] = &[Scope::Read, Scope::Orders, Scope::Messages];
 
     /// The word on the command line and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Orders => "orders",
+            Self::Messages => "messages",
         }
     }
 

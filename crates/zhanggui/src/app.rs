@@ -9,7 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use weixin::MchId;
 use weixin_client::{
     AccessTokenKeeper, MerchantV3, MiniProgramClient, PayV2Client, PayV3Client, Transport, TransportError,
@@ -21,6 +21,7 @@ use crate::{
     clock::{Clock, Entropy, random},
     config::{Config, Merchant},
     database::Database,
+    event,
     seal::Seal,
 };
 
@@ -44,6 +45,10 @@ pub struct App {
     pub access_tokens: AccessTokenKeeper,
     /// Wakes the job runner when there is something to do at once.
     pub job_wake: Notify,
+    /// Wakes the streams of events when one was written on this node.
+    pub event_wake: Notify,
+    /// A place for each stream of events.
+    pub event_streams: Arc<Semaphore>,
     merchants_v3: HashMap<MchId, MerchantV3>,
     clock: Clock,
     flights: Flights,
@@ -80,6 +85,8 @@ impl App {
             entropy,
             clock,
             job_wake: Notify::new(),
+            event_wake: Notify::new(),
+            event_streams: Arc::new(Semaphore::new(event::STREAMS_MAX)),
             flights: Flights::default(),
             draining: AtomicBool::new(false),
             explained_s: AtomicI64::new(i64::MIN),

@@ -22,6 +22,16 @@ pub enum Kind {
     ApiKey,
     /// One HTTP request.
     Request,
+    /// Something that the merchant's systems are told.
+    Event,
+    /// The chat of a customer with an app.
+    Conversation,
+    /// Something that was said in a chat.
+    Message,
+    /// A picture of a chat.
+    Picture,
+    /// Something that WeChat pushed.
+    Push,
 }
 
 impl Kind {
@@ -34,6 +44,11 @@ impl Kind {
             Self::Attention => "att_",
             Self::ApiKey => "key_",
             Self::Request => "req_",
+            Self::Event => "evt_",
+            Self::Conversation => "con_",
+            Self::Message => "msg_",
+            Self::Picture => "pic_",
+            Self::Push => "psh_",
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct CreateArgs {
     /// What the key is for
     #[arg(long)]
     name: String,
-    /// What the key may do: read, orders; several with commas
+    /// What the key may do: read, orders, messages; several with commas
     #[arg(long, value_delimiter = ',', default_value = "read,orders")]
     scope: Vec<String>,
     /// Print one JSON object instead of text

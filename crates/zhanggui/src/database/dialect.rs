@@ -5,12 +5,13 @@
 //! Not portable and therefore avoided: `LIKE` on text with capitals (SQLite ignores case), deferred constraints (they would
 //! fail a whole group commit), and changing a caught error into success (see [`super::Tx`]).
 //!
-//! Migrations are written with three column types, `TEXT`, `BIGINT` and `BYTES`, which become:
+//! Migrations are written with four column types, `TEXT`, `BIGINT`, `BYTES` and `IDENTITY`, which become:
 //!
 //! | written | SQLite | PostgreSQL | why |
 //! |---|---|---|---|
 //! | `BYTES` | `BLOB` | `BYTEA` | no common name |
 //! | `BIGINT` | `INTEGER` | `BIGINT` | the only integer type of a STRICT table |
+//! | `IDENTITY` | `INTEGER PRIMARY KEY AUTOINCREMENT` | `BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY` | growing numbers, never used twice |
 //! | `TEXT` in `CREATE TABLE` and `ALTER TABLE` | `TEXT` | `TEXT COLLATE "C"` | the same order on both, by code point |
 //! | end of `CREATE TABLE` | ` STRICT` | | SQLite then refuses a text in an integer column, as PostgreSQL does |
 
@@ -39,6 +40,16 @@ impl Dialect {
         match self {
             Self::Sqlite => "",
             Self::Postgres => " FOR UPDATE SKIP LOCKED",
+        }
+    }
+
+    /// Makes the transactions that append events commit one after the other, so that their positions appear in order; held
+    /// until the end of the transaction. SQLite has one writer and needs nothing. The number is ours and means nothing else.
+    #[must_use]
+    pub fn lock_event_order(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("SELECT 1 AS one FROM (SELECT pg_advisory_xact_lock(7203)) AS held"),
         }
     }
 
@@ -72,6 +83,8 @@ impl Dialect {
         let mut sql = map_words(statement, |word| match (self, word) {
             (Self::Sqlite, "BYTES") => "BLOB",
             (Self::Sqlite, "BIGINT") => "INTEGER",
+            (Self::Sqlite, "IDENTITY") => "INTEGER PRIMARY KEY AUTOINCREMENT",
+            (Self::Postgres, "IDENTITY") => "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
             (Self::Postgres, "BYTES") => "BYTEA",
             (Self::Postgres, "TEXT") if makes_columns => "TEXT COLLATE \"C\"",
             _ => word,
@@ -126,6 +139,19 @@ mod tests {
         assert_eq!(
             Dialect::Postgres.migration_statement(sql),
             "CREATE TABLE t (id TEXT COLLATE \"C\" PRIMARY KEY, n BIGINT NOT NULL, b BYTEA, BYTES_MAX BIGINT DEFAULT 'BYTES it''s TEXT')"
+        );
+    }
+
+    #[test]
+    fn a_growing_number_is_the_primary_key() {
+        let sql = "CREATE TABLE t (n IDENTITY)";
+        assert_eq!(
+            Dialect::Sqlite.migration_statement(sql),
+            "CREATE TABLE t (n INTEGER PRIMARY KEY AUTOINCREMENT) STRICT"
+        );
+        assert_eq!(
+            Dialect::Postgres.migration_statement(sql),
+            "CREATE TABLE t (n BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY)"
         );
     }
 

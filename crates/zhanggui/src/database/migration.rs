@@ -18,8 +18,10 @@ pub(super) struct Migration {
 }
 
 /// The tree of this program, in order.
-pub(super) const TREE: &[Migration] =
-    &[Migration { number: 1, name: "foundation", sql: include_str!("migrations/0001_foundation.sql") }];
+pub(super) const TREE: &[Migration] = &[
+    Migration { number: 1, name: "foundation", sql: include_str!("migrations/0001_foundation.sql") },
+    Migration { number: 2, name: "customer_service", sql: include_str!("migrations/0002_customer_service.sql") },
+];
 
 /// What `migrate` did.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -52,6 +52,30 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// The caller must be one of the merchant's systems.
+    ///
+    /// # Errors
+    /// A customer.
+    pub fn key(self) -> Result<ApiKey, Problem> {
+        match self {
+            Self::Key(key) => Ok(key),
+            Self::Customer(_) => {
+                Err(Problem::new(Code::Forbidden, "Only the merchant's systems can do this: call it with an API key."))
+            }
+        }
+    }
+
+    /// The caller must be one of the merchant's systems, with a key that has this scope.
+    ///
+    /// # Errors
+    /// A customer, or a key without the scope.
+    pub fn key_with(self, scope: Scope) -> Result<ApiKey, Problem> {
+        self.allow(scope)?;
+        self.key()
+    }
+}
+
 impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 

@@ -47,6 +47,7 @@ codes! {
     BodyTooLarge "body_too_large" PAYLOAD_TOO_LARGE "The body is too large",
     ContentTypeWrong "content_type_wrong" UNSUPPORTED_MEDIA_TYPE "The content type is not application/json",
     QueryInvalid "query_invalid" BAD_REQUEST "The query string does not have the form of this call",
+    CursorUnknown "cursor_unknown" BAD_REQUEST "There is no such place in the list",
     NotFound "not_found" NOT_FOUND "There is nothing here",
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "This address does not take this method",
     RequestTimeout "request_timeout" REQUEST_TIMEOUT "The request took too long",

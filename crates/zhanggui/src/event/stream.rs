@@ -1,0 +1,114 @@
+//! Events as `text/event-stream`: each with its id, so that a client that comes back says where it was.
+//!
+//! A task for each stream reads the table when something was written on this node, and every second for what other nodes
+//! wrote. A client that reads slowly holds up nobody but itself.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, header},
+    response::{IntoResponse as _, Response},
+};
+use bytes::Bytes;
+use http_body_util::channel::{Channel, Sender};
+
+use super::{Event, store, store::Filter};
+use crate::{
+    app::App,
+    database::DatabaseError,
+    http::{Code, Problem, chain},
+};
+
+/// How many streams a node keeps open.
+pub const STREAMS_MAX: usize = 256;
+
+/// How often the table is looked at when nothing was written on this node.
+const TICK: Duration = Duration::from_secs(1);
+
+/// After so many ticks without an event a comment shows that the connection lives; proxies end silent ones.
+const SILENT_TICKS_MAX: u32 = 15;
+
+/// So many events are read at once.
+const BATCH: i64 = 100;
+
+/// Streams what comes after the position.
+pub(super) fn start(app: &Arc<App>, position: i64, filter: Filter) -> Result<Response, Problem> {
+    let Ok(place) = Arc::clone(&app.event_streams).try_acquire_owned() else {
+        return Err(Problem::new(Code::Overloaded, "Too many streams are open; close some, or list events instead."));
+    };
+    let (sender, body) = Channel::<Bytes>::new(1);
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        let stream = Stream { app, position, filter, sender };
+        if let Err(error) = stream.run().await {
+            // The client comes back with the id of its last event.
+            tracing::warn!(error.cause = chain(&error), "a stream of events ended early");
+        }
+        drop(place);
+    });
+    let mut response = Body::new(body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    // nginx keeps answers back otherwise.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+struct Stream {
+    app: Arc<App>,
+    position: i64,
+    filter: Filter,
+    sender: Sender<Bytes>,
+}
+
+impl Stream {
+    async fn run(mut self) -> Result<(), DatabaseError> {
+        if self.sender.send_data(Bytes::from_static(b": events\n\n")).await.is_err() {
+            return Ok(());
+        }
+        let app = Arc::clone(&self.app);
+        let mut silent_ticks = 0;
+        while !app.is_draining() {
+            // Before the look, or a write between look and wait would be seen a tick later.
+            let written = app.event_wake.notified();
+            let events = self.next().await?;
+            if !events.is_empty() {
+                silent_ticks = 0;
+                for event in events {
+                    if self.sender.send_data(lines(&event)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                continue;
+            }
+            tokio::select! {
+                () = written => {}
+                () = tokio::time::sleep(TICK) => silent_ticks += 1,
+            }
+            if silent_ticks == SILENT_TICKS_MAX {
+                silent_ticks = 0;
+                if self.sender.send_data(Bytes::from_static(b":\n\n")).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Vec<Event>, DatabaseError> {
+        let (app, position, filter) = (Arc::clone(&self.app), self.position, self.filter.clone());
+        let read = self.app.database.read(move |tx| store::after(tx, &app, position, &filter, BATCH)).await?;
+        if let Some((last, _)) = read.last() {
+            self.position = *last;
+        }
+        Ok(read.into_iter().map(|(_, event)| event).collect())
+    }
+}
+
+/// One event. JSON has no line breaks outside of texts, where they are escaped.
+fn lines(event: &Event) -> Bytes {
+    // A struct of texts, numbers and JSON can always be written.
+    let data = serde_json::to_string(event).unwrap_or_default();
+    Bytes::from(format!("id: {}\nevent: {}\ndata: {data}\n\n", event.id, event.r#type))
+}
