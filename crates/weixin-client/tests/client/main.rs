@@ -6,6 +6,7 @@
 
 mod access_token;
 mod callback_v3;
+mod client_certificate;
 mod events;
 mod fixture;
 mod fixture_v3;
@@ -13,6 +14,7 @@ mod mini_program;
 mod pay_v2;
 mod pay_v3;
 mod peer;
+mod refund;
 mod shop_v3;
 mod simulator;
 mod simulator_v3;

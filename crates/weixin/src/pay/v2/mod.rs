@@ -30,6 +30,8 @@ use crate::{ApiV2Key, AppId, FieldError, MchId, NonceStr, xml::Fields};
 pub trait Call: Sized {
     /// The path below the host; the method is always POST.
     const PATH: &'static str;
+    /// Whether WeChat wants the merchant's client certificate.
+    const NEEDS_CERTIFICATE: bool = false;
     /// What WeChat answers on success.
     type Answer: Answer;
 

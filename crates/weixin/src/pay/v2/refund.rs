@@ -42,6 +42,7 @@ pub struct RefundRequest {
 
 impl Call for RefundRequest {
     const PATH: &'static str = "/secapi/pay/refund";
+    const NEEDS_CERTIFICATE: bool = true;
     type Answer = Refund;
 
     fn appid(&self) -> &AppId {
