@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    Event, Next, Payment, QueryError, State, gateway,
+    Event, Next, Payment, QueryError, State,
     poll::{self, merchant_of},
     settle::{self, Settled},
     store,
@@ -19,6 +19,7 @@ use crate::{
     app::App,
     attention::{self, Reason},
     database::{DatabaseError, Tx},
+    gateway,
     http::chain,
     job::{self, Outcome},
 };
@@ -100,7 +101,7 @@ async fn close(app: &Arc<App>, payment_id: &str) -> Result<HowFar, QueryError> {
         return Ok(HowFar::Ended);
     }
     let merchant = merchant_of(app, &payment).ok_or_else(|| QueryError::MerchantUnknown(payment.mchid.to_string()))?;
-    match gateway::close(app, merchant, &payment).await {
+    match gateway::payment::close(app, merchant, &payment).await {
         Ok(message) => {
             let (now, settling, id) = (app.now(), Arc::clone(app), payment.id.clone());
             let work = move |tx: &mut Tx| settle::close_answered(tx, &settling, now, &message, &id);

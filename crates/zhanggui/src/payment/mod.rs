@@ -2,10 +2,9 @@
 //!
 //! `prepay.rs` asks WeChat for an order and signs what the phone needs; `notify.rs` is told by WeChat; `poll.rs` asks
 //! WeChat; `close.rs` closes there. They hand what they learn to `settle.rs`, the only place where a payment becomes paid
-//! or closed. `gateway.rs` knows the two versions of WeChat Pay; nothing else does.
+//! or closed.
 
 mod close;
-mod gateway;
 mod keys;
 mod notify;
 mod poll;

@@ -26,15 +26,12 @@ use weixin::{
     },
 };
 
-use super::{
-    gateway,
-    settle::{self, Settled, settle},
-};
+use super::settle::{self, Settled, settle};
 use crate::{
     app::App,
     database::{DatabaseError, Tx},
     evidence::{Message, Source, Weight},
-    explain,
+    explain, gateway,
     http::{Problem, RawBody, chain},
 };
 

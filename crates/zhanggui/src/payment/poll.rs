@@ -10,8 +10,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Payment, State, gateway,
-    gateway::GatewayError,
+    Payment, State,
     settle::{Settled, settle},
     store,
 };
@@ -20,6 +19,7 @@ use crate::{
     attention::{self, Reason},
     config::Merchant,
     database::{DatabaseError, Tx},
+    gateway::{self, GatewayError},
     http::chain,
     job::{self, Every, Outcome, Plan},
     order,
@@ -184,10 +184,11 @@ async fn confirm(app: &Arc<App>, payment_id: &str) -> Outcome {
 /// Asks and settles.
 pub(super) async fn query(app: &Arc<App>, payment: &Payment) -> Result<Settled, QueryError> {
     let merchant = merchant_of(app, payment).ok_or_else(|| QueryError::MerchantUnknown(payment.mchid.to_string()))?;
-    let (message, transaction) = gateway::query(app, merchant, payment).await.map_err(|error| match error {
-        GatewayError::NotFound => QueryError::NotFound,
-        error => QueryError::Call(Box::new(error)),
-    })?;
+    let (message, transaction) =
+        gateway::payment::query(app, merchant, payment).await.map_err(|error| match error {
+            GatewayError::NotFound => QueryError::NotFound,
+            error => QueryError::Call(Box::new(error)),
+        })?;
     let (now, settling) = (app.now(), Arc::clone(app));
     let settled = app.database.write(move |tx| settle(tx, &settling, now, &message, &transaction)).await?;
     Ok(settled)

@@ -23,7 +23,6 @@ use weixin::{
 
 use super::{
     Event, Next, Payment, State as PaymentState,
-    gateway::{self, GatewayError, NewPayment},
     poll::{self, QueryError, merchant_of},
     settle::Settled,
     store,
@@ -32,6 +31,7 @@ use crate::{
     app::App,
     config::Merchant,
     database::{DatabaseError, Tx},
+    gateway::{GatewayError, payment as gateway, payment::NewPayment},
     http::{Caller, Code, Problem},
     id,
     order::{self, Order, State as OrderState},
