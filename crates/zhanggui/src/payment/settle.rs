@@ -4,6 +4,7 @@
 //! writes evidence, payment, order, attention and jobs in the transaction of the caller.
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use weixin::{
     Verified,
     pay::{Refund, Transaction},
@@ -14,6 +15,7 @@ use crate::{
     app::App,
     attention::{self, Reason},
     database::{DatabaseError, Tx},
+    event,
     evidence::{self, Message, Source, Statement, Verdict, Weight},
     job,
     order::{self, Arrival, OnSuccess},
@@ -229,7 +231,7 @@ fn apply(tx: &mut Tx, app: &App, now: Timestamp, payment: &Payment, next: Next) 
                 }
                 State::Closed => {
                     end_jobs(tx, &payment.id)?;
-                    order::close_if_nothing_is_payable(tx, now, &payment.order_id)?;
+                    order::close_if_nothing_is_payable(tx, app, now, &payment.order_id)?;
                     Ok(Settled::Closed)
                 }
                 _ => Ok(Settled::NotPaid),
@@ -246,6 +248,11 @@ fn end_jobs(tx: &mut Tx, payment_id: &str) -> Result<(), DatabaseError> {
     Ok(())
 }
 
+/// What a payment is called here and at WeChat, for events.
+fn numbers(payment: &Payment) -> Value {
+    json!({ "id": payment.id, "out_trade_no": payment.out_trade_no })
+}
+
 fn pay_order(
     tx: &mut Tx,
     app: &App,
@@ -257,10 +264,13 @@ fn pay_order(
     let reason = match order.state.on_success(&payment.id, app.config.order.late_money) {
         OnSuccess::Unchanged => return Ok(()),
         OnSuccess::BecomesPaid(state, arrival) => {
-            order::mark_paid(tx, &order, &state, success_time)?;
+            let order = order::mark_paid(tx, order, state, success_time)?;
             job::cancel(tx, job::Kind::ExpireOrder, &order.id)?;
             // Another payment of the order must not take money, too.
             close::begin_closing(tx, now, &order.id, now)?;
+            let late = Value::from(arrival != Arrival::InTime);
+            let more = [("payment", numbers(payment)), ("late", late)];
+            order::happened(tx, app, now, event::Type::OrderPaid, &order, more)?;
             tracing::info!(order.id = order.id, payment.id = payment.id, order.arrival = ?arrival, "order paid");
             if arrival != Arrival::AfterClosing {
                 return Ok(());
