@@ -18,19 +18,22 @@ pub enum Scope {
     Read,
     /// Make orders.
     Orders,
+    /// Give money back.
+    Refunds,
     /// Read what customers write, and answer.
     Messages,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: &[Scope] = &[Scope::Read, Scope::Orders, Scope::Messages];
+    pub const ALL: &[Scope] = &[Scope::Read, Scope::Orders, Scope::Refunds, Scope::Messages];
 
     /// The word on the command line and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Orders => "orders",
+            Self::Refunds => "refunds",
             Self::Messages => "messages",
         }
     }

@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod event;
 pub(crate) mod evidence;
 pub mod explain;
+pub(crate) mod frozen;
 pub(crate) mod gateway;
 pub mod http;
 pub mod id;

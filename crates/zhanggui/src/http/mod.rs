@@ -30,7 +30,7 @@ pub use json::{JsonBody, QueryString, RawBody};
 pub use problem::{Code, Problem, WechatCause, chain};
 pub use serve::{ServeError, Server};
 
-use crate::{app::App, event, order, payment, product, session};
+use crate::{app::App, event, order, payment, product, refund, session};
 
 /// The largest body of a callback, in bytes. WeChat's have a few thousand.
 const CALLBACK_BYTES_MAX: usize = 64 * 1024;
@@ -53,6 +53,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/orders/{id}", get(order::read))
         .route("/v1/orders/{id}/pay", post(payment::pay))
         .route("/v1/orders/{id}/close", post(order::close))
+        .route("/v1/orders/{id}/refunds", post(refund::request))
+        .route("/v1/refunds/{id}", get(refund::read))
         .route("/v1/events", get(event::list))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     let health = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));

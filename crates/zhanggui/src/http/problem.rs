@@ -73,6 +73,12 @@ codes! {
     OrderPaid "order_paid" CONFLICT "The order is paid",
     OrderClosed "order_closed" CONFLICT "The order is closed",
     OrderExpired "order_expired" CONFLICT "The order can no longer be paid",
+    OrderNotPaid "order_not_paid" CONFLICT "The order is not paid",
+    RefundTooMuch "refund_too_much" CONFLICT "So much of the payment is not left",
+    RefundTooMany "refund_too_many" CONFLICT "The payment has too many refunds",
+    RefundTooLate "refund_too_late" CONFLICT "The payment is too old for a refund",
+    RefundReferenceUsed "refund_reference_used" CONFLICT "The reference belongs to another refund of the order",
+    RefundNotFound "refund_not_found" NOT_FOUND "There is no such refund",
 }
 
 /// An error on its way to the caller.

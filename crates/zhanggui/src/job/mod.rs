@@ -29,10 +29,24 @@ pub enum Kind {
     ClosePayment,
     /// The time to pay an order is over.
     ExpireOrder,
+    /// Apply for a refund at WeChat.
+    SubmitRefund,
+    /// Ask WeChat from time to time what became of a refund.
+    PollRefund,
+    /// Ask WeChat whether a notification about a refund is true.
+    ConfirmRefund,
 }
 
 impl Kind {
-    const ALL: &[Kind] = &[Kind::QueryPayment, Kind::PollPayment, Kind::ClosePayment, Kind::ExpireOrder];
+    const ALL: &[Kind] = &[
+        Kind::QueryPayment,
+        Kind::PollPayment,
+        Kind::ClosePayment,
+        Kind::ExpireOrder,
+        Kind::SubmitRefund,
+        Kind::PollRefund,
+        Kind::ConfirmRefund,
+    ];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -40,6 +54,9 @@ impl Kind {
             Self::PollPayment => "payment.poll",
             Self::ClosePayment => "payment.close",
             Self::ExpireOrder => "order.expire",
+            Self::SubmitRefund => "refund.submit",
+            Self::PollRefund => "refund.poll",
+            Self::ConfirmRefund => "refund.confirm",
         }
     }
 

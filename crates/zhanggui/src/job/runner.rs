@@ -6,7 +6,9 @@ use jiff::SignedDuration;
 use tokio::task::JoinSet;
 
 use super::{Kind, Outcome, pause, store};
-use crate::{app::App, background::Background, clock::ms, database::DatabaseError, http::chain, order, payment};
+use crate::{
+    app::App, background::Background, clock::ms, database::DatabaseError, http::chain, order, payment, refund,
+};
 
 /// How long a claim holds. Longer than the longest call to WeChat with its back-up host.
 const LEASE: SignedDuration = SignedDuration::from_mins(2);
@@ -77,6 +79,9 @@ async fn run(app: &Arc<App>, claim: store::Claim) -> Result<(), DatabaseError> {
         Some(Kind::PollPayment) => payment::run_poll_job(app, subject).await,
         Some(Kind::ClosePayment) => payment::run_close_job(app, subject, attempts).await,
         Some(Kind::ExpireOrder) => order::run_expire_job(app, subject).await,
+        Some(Kind::SubmitRefund) => refund::run_submit_job(app, subject, attempts).await,
+        Some(Kind::PollRefund) => refund::run_poll_job(app, subject).await,
+        Some(Kind::ConfirmRefund) => refund::run_confirm_job(app, subject).await,
         // A newer version of this program wrote it; a newer node will run it.
         None => Outcome::Retry("this version does not know the kind of job".to_owned()),
     };

@@ -4,6 +4,7 @@
 //! WeChat; `close.rs` closes there. They hand what they learn to `settle.rs`, the only place where a payment becomes paid
 //! or closed.
 
+mod apply;
 mod close;
 mod keys;
 mod notify;
@@ -25,6 +26,7 @@ pub(crate) use poll::wake;
 pub use poll::{QueryError, refresh, run_poll_job, run_query_job};
 pub use prepay::pay;
 pub use state::{Absence, Event, Next, STILL_ARRIVES, State};
+pub(crate) use store::{find, find_by_number};
 
 /// One attempt to pay an order.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@ mod notify;
 mod order;
 mod poll;
 mod prepay;
+mod refund;
 mod settle;
 mod start;
 #[path = "../support/mod.rs"]

@@ -2,8 +2,8 @@
 
 use weixin::{ApiV2Key, AppId, AppSecret, MchId, pay::v2::SignType};
 use weixin_simulator::{
-    AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, DEMO_PUBLIC_KEY_ID,
-    MerchantSetup, Setup,
+    AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, DEMO_MERCHANT_SERIAL,
+    DEMO_PUBLIC_KEY_ID, MerchantSetup, Setup,
 };
 use zhanggui::config::Api;
 
@@ -76,6 +76,9 @@ pub(crate) struct Shop {
     /// Whether the server also works for [`OTHER`], which signs with MD5.
     pub(crate) with_other: bool,
     pub(crate) trust_forwarded_for: bool,
+    pub(crate) late_money: &'static str,
+    /// Whether the merchant's own certificate is configured, which API v2 wants to see before money goes back.
+    pub(crate) certificate: bool,
 }
 
 impl Default for Shop {
@@ -88,6 +91,8 @@ impl Default for Shop {
             expires_in_min: 24 * 60,
             with_other: false,
             trust_forwarded_for: false,
+            late_money: "refund",
+            certificate: true,
         }
     }
 }
@@ -106,13 +111,17 @@ impl Shop {
             false => String::new(),
         };
         format!(
-            "api = \"{}\"\nprivate_key_file = \"{fixtures}/apiclient_key.pem\"\n\
-             certificate_file = \"{fixtures}/apiclient_cert.pem\"\napi_v3_key = \"{DEMO_API_V3_KEY}\"\n{public_key}",
-            self.api.as_str()
+            "api = \"{}\"\nprivate_key_file = \"{fixtures}/apiclient_key.pem\"\n{}\
+             api_v3_key = \"{DEMO_API_V3_KEY}\"\n{public_key}",
+            self.api.as_str(),
+            match self.certificate {
+                true => format!("certificate_file = \"{fixtures}/apiclient_cert.pem\"\n"),
+                false => format!("serial_no = \"{DEMO_MERCHANT_SERIAL}\"\n"),
+            },
         )
     }
 
-    pub(crate) fn toml(&self, port: u16, database: &str, wechat: &str) -> String {
+    pub(crate) fn toml(&self, port: u16, database: &str, (wechat, certified): (&str, &str)) -> String {
         let business = |business: &Business, sign_type: SignType| {
             let (sign_type, confirm_v2) = (sign_type.as_str(), self.confirm_v2);
             let Business { appid, secret, mchid, key } = business;
@@ -127,9 +136,11 @@ impl Shop {
             "[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\ndrain_timeout_s = 5\n\
              trust_forwarded_for = {}\n[database]\nurl = \"{database}\"\n[secrets]\nmaster_key = \"{MASTER_KEY}\"\n\
              [wechat]\nrealm = \"simulated\"\npay_url = \"{wechat}\"\napi_url = \"{wechat}\"\n\
-             [order]\nexpires_in_min = {}\n{}{other}",
+             pay_certified_url = \"{certified}\"\nca_file = \"../weixin-simulator/fixtures/tls_authority.pem\"\n\
+             [order]\nexpires_in_min = {}\nlate_money = \"{}\"\n{}{other}",
             self.trust_forwarded_for,
             self.expires_in_min,
+            self.late_money,
             business(&DEMO, self.sign_type),
         )
     }
