@@ -433,7 +433,7 @@ async fn what_the_platform_reports_becomes_an_event(world: &mut World) {
             .with("transaction_id", "4200")
             .with("merchant_id", DEMO.mchid)
             .with("merchant_trade_no", number.as_str()),
-        event(NO_CUSTOMER, now_s, "wxa_punish_event").with("punish_id", "p\01"),
+        event(NO_CUSTOMER, now_s, "wxa_punish_event").with("punish_id", "p\u{0}1"),
     ] {
         success(&pusher.push(&content, now_s).await);
         success(&pusher.push(&content, now_s).await);
@@ -446,7 +446,7 @@ async fn what_the_platform_reports_becomes_an_event(world: &mut World) {
     assert_eq!(events[0]["data"]["choices"][1], json!({ "template_id": "t2", "status": "reject" }));
     assert_eq!(events[1]["data"]["suggest"], "risky");
     assert_eq!((&events[2]["subject"], &events[2]["data"]["order"]), (&json!(order), &json!(order)));
-    assert_eq!(events[3]["data"]["fields"]["punish_id"], "p\01");
+    assert_eq!(events[3]["data"]["fields"]["punish_id"], "p\u{0}1");
 }
 
 async fn pushes_out_of_order_are_sorted_by_the_time_they_were_said(world: &mut World) {
