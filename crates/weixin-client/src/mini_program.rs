@@ -67,7 +67,7 @@ impl MiniProgramClient {
 
     /// Asks from which addresses WeChat calls us.
     pub async fn callback_ip(&self, access_token: &AccessToken) -> Result<callback_ip::Response, ApiError> {
-        let message = get(callback_ip::PATH, callback_ip::to_query(access_token));
+        let message = get(callback_ip::PATH, mini_program::token_query(access_token));
         let body = self.ask(&message, Repeat::Harmless).await?;
         mini_program::read_answer(&body).map_err(|error| ApiError::from_answer(error, &[access_token.expose()]))
     }
