@@ -49,11 +49,9 @@ impl Business {
 pub(crate) fn wechat_setup() -> Setup {
     let mut setup = Setup::demo();
     setup.apps.push(AppSetup {
-        appid: OTHER.appid(),
-        secret: OTHER.secret(),
         merchants: vec![OTHER.mchid()],
         name: "Another shop".to_owned(),
-        open_platform: None,
+        ..AppSetup::new(OTHER.appid(), OTHER.secret())
     });
     setup.merchants.push(MerchantSetup {
         mchid: OTHER.mchid(),
