@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod api;
+mod customer_service;
 mod flow;
 mod impostor;
 mod login;

@@ -6,15 +6,16 @@ use std::{
     sync::Arc,
 };
 
+use serde_json::Value;
 use tempfile::TempDir;
 use weixin::{
     AppId, Fen,
     push::{Format, Mode},
 };
-use weixin_simulator::{Options, Simulator};
+use weixin_simulator::{Options, PushSetup, Simulator};
 use zhanggui::{
     api_key::{self, Scope},
-    database::{Database, Realm, Row, Value, migrate},
+    database::{Database, Realm, Row, Value as Column, migrate},
     params,
     product::{self, Product},
 };
@@ -46,6 +47,8 @@ pub(crate) struct World {
     pub(crate) port: u16,
     pub(super) expected_attention: Vec<&'static str>,
     pub(super) expected_unsettled: BTreeSet<String>,
+    /// How often each customer is told by WeChat that the service has failed.
+    pub(crate) expected_failures: usize,
     node: Option<Node>,
     _directory: TempDir,
 }
@@ -91,6 +94,7 @@ impl World {
             port,
             expected_attention: Vec::new(),
             expected_unsettled: BTreeSet::new(),
+            expected_failures: 0,
             node: Some(node),
             _directory: directory,
         };
@@ -155,6 +159,21 @@ impl World {
         Merchant { key, http: self.node().http.clone() }
     }
 
+    /// The operator of the app switches message push on in WeChat's console, which asks the server for its address.
+    pub(crate) async fn switch_push_on(&self, format: Format) {
+        let url = format!("http://127.0.0.1:{}/wechat/push/{}", self.port, DEMO.appid);
+        let mode = Mode::from_word(self.shop.push.mode).unwrap();
+        self.sim.set_push(&DEMO.appid(), PushSetup::demo(&url).mode(mode).format(format)).await.unwrap();
+    }
+
+    /// A conversation of the only customer who has written, as the API shows it.
+    pub(crate) async fn only_conversation(&self, desk: &Merchant) -> Value {
+        let page = desk.get("/v1/conversations").await.json(200);
+        let conversations = page["conversations"].as_array().unwrap();
+        assert_eq!(conversations.len(), 1, "{page}");
+        conversations[0].clone()
+    }
+
     /// WeChat's side of message push for the demonstration's app.
     pub(crate) fn pusher(&self, format: Format) -> Pusher {
         let mode = Mode::from_word(self.shop.push.mode).unwrap();
@@ -195,7 +214,7 @@ impl World {
         self.expected_unsettled.insert(out_trade_no);
     }
 
-    pub(crate) async fn rows(&self, sql: &'static str, values: &[Value]) -> Vec<Row> {
+    pub(crate) async fn rows(&self, sql: &'static str, values: &[Column]) -> Vec<Row> {
         let values = values.to_vec();
         self.database().read(move |tx| tx.query(sql, &values)).await.unwrap()
     }
