@@ -8,7 +8,7 @@ use weixin::{
 };
 
 use crate::{
-    Allowance, ChatLine, CustomerMessage, PushEntry, Sent, Session,
+    Allowance, ChatLine, CustomerMessage, Notice, PushEntry, Sent, Session,
     customer_service::AgentLine,
     pay::{Api, Attempt, NotificationState, OrderState, Refund},
     world::World,
@@ -27,6 +27,8 @@ pub struct Ledger {
     pub conversations: Vec<ConversationEntry>,
     /// Every push: messages of customers and events.
     pub pushes: Vec<PushEntry>,
+    /// Every subscribe message that a customer got.
+    pub notices: Vec<Notice>,
 }
 
 impl Ledger {
@@ -177,7 +179,14 @@ impl World {
             })
         });
         let conversations = conversations.collect();
-        Ledger { at: now, payments, refunds, conversations, pushes: self.outbox.entries() }
+        Ledger {
+            at: now,
+            payments,
+            refunds,
+            conversations,
+            pushes: self.outbox.entries(),
+            notices: self.notices.clone(),
+        }
     }
 
     fn payment(&mut self, key: &str, now: Timestamp) -> Option<Payment> {

@@ -67,10 +67,16 @@ pub use fault::{Fault, FaultKind, NOTIFICATION, PUSH};
 pub use ledger::{ConversationEntry, Ledger, Payment, RefundEntry};
 pub use login::{LOGINS_PER_MINUTE_MAX, SESSION_KEY_STAYS_S, UnknownApp};
 pub use merchant::{MerchantCertificate, Standing};
+pub use mini_program::{
+    content_check::{ContentWords, MEDIA_CHECK_AFTER_S, VISIT_WITHIN_S},
+    phone_number::PhoneNumber,
+    subscribe::{Consent, Notice, TemplateKind, TemplateSetup, UnknownTemplate},
+};
 pub use options::{
     AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_ENCODING_AES_KEY, DEMO_MCHID,
-    DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_MERCHANT_SERIAL, DEMO_ORIGINAL_ID, DEMO_PUBLIC_KEY_ID,
-    DEMO_PUSH_TOKEN, Delivery, MerchantSetup, MerchantV3Setup, Options, Setup, Strictness,
+    DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_MERCHANT_SERIAL, DEMO_ORIGINAL_ID,
+    DEMO_PAID_TEMPLATE_ID, DEMO_PUBLIC_KEY_ID, DEMO_PUSH_TOKEN, DEMO_SHIPPED_TEMPLATE_ID, Delivery, MerchantSetup,
+    MerchantV3Setup, Options, Setup, Strictness,
 };
 pub use pay::{Api, Attempt, Choice, NotificationState, PhoneError, UNPAID_CLOSED_AFTER_S};
 pub use phone::Phone;
@@ -236,6 +242,12 @@ impl Simulator {
     /// The setting of message push of an app, if it was ever set.
     pub fn push_setup(&self, appid: &AppId) -> Option<PushSetup> {
         self.shared.world().apps.get(appid.as_str())?.push.clone()
+    }
+
+    /// What content checks find from now on.
+    pub fn set_content_words(&self, words: ContentWords) {
+        self.shared.world().content_words = words;
+        self.shared.changed();
     }
 
     /// The tool of WeChat's own agents of an app.

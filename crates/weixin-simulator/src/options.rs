@@ -2,11 +2,14 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use weixin::{ApiV2Key, ApiV3Key, AppId, AppSecret, MchId, pay::v3::PublicKeyId};
+use weixin::{
+    ApiV2Key, ApiV3Key, AppId, AppSecret, MchId, mini_program::subscribe_send::TemplateId, pay::v3::PublicKeyId,
+};
 
 use crate::{
     clock::{Clock, system_clock},
     merchant::MerchantCertificate,
+    mini_program::subscribe::{TemplateKind, TemplateSetup},
     platform::{KeyMode, public_key_id},
     push::PushSetup,
 };
@@ -22,6 +25,10 @@ pub const DEMO_PUSH_TOKEN: &str = "fakePushToken";
 /// Its EncodingAESKey of message push. Not a secret: it opens nothing but what a simulator sealed. Its last character
 /// has bits that no byte needs, as most real ones have.
 pub const DEMO_ENCODING_AES_KEY: &str = "fakeEncodingAesKey0000000000000000000000009";
+/// Its template for subscribe messages about a paid order: `character_string1`, `amount2`, `time3`.
+pub const DEMO_PAID_TEMPLATE_ID: &str = "fakeTemplatePaid";
+/// Its template for subscribe messages about a shipped order: `character_string1`, `thing2`, `date3`.
+pub const DEMO_SHIPPED_TEMPLATE_ID: &str = "fakeTemplateShipped";
 /// The merchant of the demonstration.
 pub const DEMO_MCHID: &str = "1600000001";
 /// The merchant's key of API v2. Not a secret: it opens nothing but a simulator.
@@ -155,6 +162,8 @@ pub struct AppSetup {
     pub original_id: String,
     /// Its message push, if it was ever set. Nobody asks the address at the start.
     pub push: Option<PushSetup>,
+    /// Its templates for subscribe messages.
+    pub templates: Vec<TemplateSetup>,
 }
 
 impl AppSetup {
@@ -169,6 +178,7 @@ impl AppSetup {
             merchants: Vec::new(),
             open_platform: None,
             push: None,
+            templates: Vec::new(),
         }
     }
 
@@ -182,7 +192,20 @@ impl AppSetup {
             open_platform: None,
             original_id: DEMO_ORIGINAL_ID.to_owned(),
             push: None,
+            templates: vec![
+                template(DEMO_PAID_TEMPLATE_ID, "Order paid", &["character_string1", "amount2", "time3"]),
+                template(DEMO_SHIPPED_TEMPLATE_ID, "Order shipped", &["character_string1", "thing2", "date3"]),
+            ],
         }
+    }
+}
+
+fn template(template_id: &str, title: &str, keys: &[&str]) -> TemplateSetup {
+    TemplateSetup {
+        template_id: constant(TemplateId::parse(template_id)),
+        title: title.to_owned(),
+        keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+        kind: TemplateKind::OneTime,
     }
 }
 

@@ -12,6 +12,11 @@ use crate::{
     fault::Faults,
     login::{Customer, LoginCode},
     merchant::{Merchant, MerchantV3, read_secret},
+    mini_program::{
+        content_check::ContentWords,
+        phone_number::GivenCode,
+        subscribe::{Notice, TemplateSetup},
+    },
     options::{AppSetup, Setup},
     pay::{EchoToTell, Order, Prepay, Refund, Subject},
     push::{Outbox, PushSetup, expose_push, read_push},
@@ -57,6 +62,14 @@ pub(crate) struct World {
     pub(crate) media: MediaStore,
     #[serde(default)]
     pub(crate) outbox: Outbox,
+    /// What the buttons for phone numbers gave, by code.
+    #[serde(default)]
+    pub(crate) phone_codes: BTreeMap<String, GivenCode>,
+    /// Subscribe messages that customers got.
+    #[serde(default)]
+    pub(crate) notices: Vec<Notice>,
+    #[serde(default)]
+    pub(crate) content_words: ContentWords,
     #[serde(default)]
     pub(crate) switches: Switches,
     /// When which notification is due; made again from orders and refunds after loading.
@@ -85,6 +98,8 @@ pub(crate) struct App {
     pub(crate) original_id: String,
     #[serde(default, serialize_with = "expose_push", deserialize_with = "read_push")]
     pub(crate) push: Option<PushSetup>,
+    #[serde(default)]
+    pub(crate) templates: Vec<TemplateSetup>,
 }
 
 /// What can be switched while the simulator runs. It outlives the process.
@@ -129,6 +144,9 @@ impl World {
             conversations: BTreeMap::new(),
             media: MediaStore::default(),
             outbox: Outbox::default(),
+            phone_codes: BTreeMap::new(),
+            notices: Vec::new(),
+            content_words: ContentWords::default(),
             switches: Switches::default(),
             due: BTreeSet::new(),
             probed: BTreeSet::new(),
@@ -172,6 +190,7 @@ impl World {
             tokens,
             original_id: setup.original_id.clone(),
             push: setup.push.clone().or(push),
+            templates: setup.templates.clone(),
         };
         self.apps.insert(setup.appid.to_string(), app);
     }

@@ -6,6 +6,7 @@ mod control;
 mod envelope;
 mod fault;
 mod login;
+mod mini_program;
 mod notification;
 mod order;
 mod phone;
