@@ -12,7 +12,7 @@ use axum::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    CloseReason, OnClose, Order, State as OrderState, View,
+    CloseReason, OnClose, Order, State as OrderState, View, happened,
     read::{load, not_found},
     store, view,
 };
@@ -20,6 +20,7 @@ use crate::{
     api_key::Scope,
     app::App,
     database::{DatabaseError, Tx},
+    event,
     http::{Caller, Code, Problem, chain},
     job::{self, Outcome},
     payment,
@@ -41,9 +42,10 @@ pub async fn close(
     let order = load(&app, &caller, &order_id).await?;
     let now = app.now();
     let id = order.id.clone();
+    let writing = Arc::clone(&app);
     let begin = move |tx: &mut Tx| {
         let Some(order) = store::find(tx, &id)? else { return Ok(None) };
-        begin(tx, now, &order, CloseReason::Cancelled, now + AT_ONCE).map(Some)
+        begin(tx, &writing, now, order, CloseReason::Cancelled, now + AT_ONCE).map(Some)
     };
     let Some(begun) = app.database.write(begin).await? else { return Err(not_found()) };
     if begun != OnClose::Paid
@@ -51,6 +53,7 @@ pub async fn close(
     {
         tracing::warn!(order.id = order.id, error.cause = chain(&error), "the order could not be closed at WeChat yet");
     }
+    app.event_wake.notify_waiters();
     let order = load(&app, &caller, &order_id).await?;
     if let OrderState::Paid { .. } = order.state {
         return Err(Problem::new(Code::OrderPaid, "The customer has paid. Give the money back instead."));
@@ -60,7 +63,7 @@ pub async fn close(
 
 /// The job at the end of the time to pay.
 pub async fn run_expire_job(app: &Arc<App>, order_id: &str) -> Outcome {
-    let (id, now) = (order_id.to_owned(), app.now());
+    let (id, now, writing) = (order_id.to_owned(), app.now(), Arc::clone(app));
     let expire = move |tx: &mut Tx| {
         let Some(order) = store::find(tx, &id)?.filter(|order| order.state == OrderState::Open) else {
             return Ok(None);
@@ -68,7 +71,7 @@ pub async fn run_expire_job(app: &Arc<App>, order_id: &str) -> Outcome {
         if order.expires > now {
             return Ok(Some(order.expires));
         }
-        begin(tx, now, &order, CloseReason::Expired, now)?;
+        begin(tx, &writing, now, order, CloseReason::Expired, now)?;
         Ok::<_, DatabaseError>(None)
     };
     match app.database.write(expire).await {
@@ -84,30 +87,37 @@ pub async fn run_expire_job(app: &Arc<App>, order_id: &str) -> Outcome {
 /// From now on nobody can begin to pay the order. What may still be paid is closed at WeChat.
 fn begin(
     tx: &mut Tx,
+    app: &App,
     now: Timestamp,
-    order: &Order,
+    order: Order,
     reason: CloseReason,
     first_try: Timestamp,
 ) -> Result<OnClose, DatabaseError> {
     let next = order.state.on_close(reason);
     if let OnClose::Begins(closing) = &next {
-        store::mark_closed(tx, now, order, closing)?;
+        let order = store::mark_closed(tx, now, order, closing.clone())?;
         tracing::info!(order.id = order.id, order.close_reason = reason.as_str(), "order closes");
         job::cancel(tx, job::Kind::ExpireOrder, &order.id)?;
         payment::begin_closing(tx, now, &order.id, first_try)?;
-        close_if_nothing_is_payable(tx, now, &order.id)?;
+        close_if_nothing_is_payable(tx, app, now, &order.id)?;
     }
     Ok(next)
 }
 
 /// A payment of the order has ended without money: if it was the last one, a closing order is closed.
-pub(crate) fn close_if_nothing_is_payable(tx: &mut Tx, now: Timestamp, order_id: &str) -> Result<(), DatabaseError> {
+pub(crate) fn close_if_nothing_is_payable(
+    tx: &mut Tx,
+    app: &App,
+    now: Timestamp,
+    order_id: &str,
+) -> Result<(), DatabaseError> {
     if payment::is_any_live(tx, order_id)? {
         return Ok(());
     }
     let order = store::find(tx, order_id)?.ok_or(DatabaseError::NotFound)?;
     if let Some(closed) = order.state.on_nothing_payable() {
-        store::mark_closed(tx, now, &order, &closed)?;
+        let order = store::mark_closed(tx, now, order, closed)?;
+        happened(tx, app, now, event::Type::OrderClosed, &order, [])?;
         tracing::info!(order.id = order.id, "order closed");
     }
     Ok(())

@@ -5,6 +5,7 @@
 
 mod close;
 mod create;
+mod happened;
 mod read;
 mod state;
 mod store;
@@ -16,6 +17,7 @@ use weixin::{AppId, Attach, Body, Fen, MchId, OrderAmount};
 pub(crate) use close::close_if_nothing_is_payable;
 pub use close::{close, run_expire_job};
 pub use create::create;
+pub(crate) use happened::happened;
 pub use read::{View, read, view};
 pub use state::{Arrival, CloseReason, LateMoney, OnClose, OnSuccess, State};
 pub(crate) use store::mark_paid;

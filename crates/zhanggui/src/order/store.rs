@@ -88,35 +88,30 @@ const CHANGE: &str = "
     WHERE id = $1
       AND state = $2";
 
-/// The order becomes paid by the payment in its new state.
+/// The order becomes paid by the payment in its new state; gives it as it is afterwards.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn mark_paid(tx: &mut Tx, order: &Order, paid: &State, paid_at: Timestamp) -> Result<(), DatabaseError> {
-    change(tx, order, paid, (Some(paid_at), None))
+pub(crate) fn mark_paid(tx: &mut Tx, order: Order, paid: State, paid_at: Timestamp) -> Result<Order, DatabaseError> {
+    change(tx, Order { paid: Some(paid_at), ..order }, paid, None)
 }
 
-/// The order is being closed, or is closed.
-pub(super) fn mark_closed(tx: &mut Tx, now: Timestamp, order: &Order, to: &State) -> Result<(), DatabaseError> {
+/// The order is being closed, or is closed; gives it as it is afterwards.
+pub(super) fn mark_closed(tx: &mut Tx, now: Timestamp, order: Order, to: State) -> Result<Order, DatabaseError> {
     let closed_at = matches!(to, State::Closed { .. }).then_some(now);
-    change(tx, order, to, (None, closed_at))
+    change(tx, order, to, closed_at)
 }
 
-fn change(
-    tx: &mut Tx,
-    order: &Order,
-    to: &State,
-    (paid_at, closed_at): (Option<Timestamp>, Option<Timestamp>),
-) -> Result<(), DatabaseError> {
-    let (reason, payment_id) = match to {
+fn change(tx: &mut Tx, order: Order, to: State, closed_at: Option<Timestamp>) -> Result<Order, DatabaseError> {
+    let (reason, payment_id) = match &to {
         State::Open => (None, None),
         State::Closing { reason } | State::Closed { reason } => (Some(reason.as_str()), None),
         State::Paid { payment_id } => (None, Some(payment_id.as_str())),
     };
-    let (from, to) = (order.state.as_str(), to.as_str());
-    let values = params![order.id.as_str(), from, to, reason, payment_id, paid_at.map(ms), closed_at.map(ms)];
+    let (id, from) = (order.id.as_str(), order.state.as_str());
+    let values = params![id, from, to.as_str(), reason, payment_id, order.paid.map(ms), closed_at.map(ms)];
     match tx.execute(CHANGE, values)? {
-        1 => Ok(()),
+        1 => Ok(Order { state: to, ..order }),
         // The row was read in this very transaction.
         _ => Err(DatabaseError::Aborted),
     }

@@ -229,7 +229,7 @@ fn apply(tx: &mut Tx, app: &App, now: Timestamp, payment: &Payment, next: Next) 
                 }
                 State::Closed => {
                     end_jobs(tx, &payment.id)?;
-                    order::close_if_nothing_is_payable(tx, now, &payment.order_id)?;
+                    order::close_if_nothing_is_payable(tx, app, now, &payment.order_id)?;
                     Ok(Settled::Closed)
                 }
                 _ => Ok(Settled::NotPaid),
