@@ -55,6 +55,11 @@ impl Phone {
         self.wechat.request_payment(&self.parameters(order).await, Choice::Pay).unwrap();
     }
 
+    /// Gives the order up.
+    pub(crate) async fn close(&self, order: &str) -> Reply {
+        self.post(&format!("/v1/orders/{order}/close"), &json!({})).await
+    }
+
     pub(crate) async fn see(&self, order: &str) -> Value {
         self.get(&format!("/v1/orders/{order}")).await.json(200)
     }
@@ -104,6 +109,10 @@ impl Merchant {
     pub(crate) async fn hand_over(&self, conversation: &str, handler: &str) -> Value {
         let body = json!({ "handler": handler });
         self.post(&format!("/v1/conversations/{conversation}/handler"), &body).await.json(200)
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.http.post(path, Some(&self.key), body).await
     }
 }
 
