@@ -2,15 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod codes;
 mod control;
 mod envelope;
 mod fault;
 mod login;
+mod magic;
 mod notification;
 mod order;
 mod phone;
 mod refund_v2;
 mod repeatable;
+mod rules;
 mod support;
 mod tls;
 mod token;
