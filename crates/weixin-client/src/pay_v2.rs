@@ -25,7 +25,9 @@ use weixin::{
 use crate::{
     client_certificate::ClientCertificate,
     host::Hosts,
-    transport::{Failure, Message, NoAnswer, Repeat, Statuses, Transport, TransportError, Unreadable},
+    transport::{
+        ANSWER_BYTES_MAX, Failure, Message, NoAnswer, Repeat, Statuses, Transport, TransportError, Unreadable,
+    },
 };
 
 /// Calls WeChat Pay.
@@ -91,6 +93,7 @@ impl PayV2Client {
             headers: vec![(CONTENT_TYPE, HeaderValue::from_static("text/xml"))],
             body: Some(request_body.clone()),
             statuses: Statuses::OnlyOk,
+            answer_bytes_max: ANSWER_BYTES_MAX,
         };
         let (transport, hosts) = self.way::<C>()?;
         let received = transport.ask(hosts, &message, Repeat::Harmless).await.map_err(|failure| match failure {

@@ -16,18 +16,21 @@ use crate::pay;
 pub(crate) use magic::ending_of_refund;
 pub use magic::{MAGIC_AMOUNTS, MagicAmount, MagicMoment};
 pub(crate) use queue::Faults;
-pub(crate) use strike::{Struck, strike_notification, strike_request};
+pub(crate) use strike::{Struck, strike_notification, strike_push, strike_request};
 pub use text::HEADER;
 
 /// The `path` that stands for the notifications that WeChat sends.
 pub const NOTIFICATION: &str = "notification";
+
+/// The `path` that stands for the pushes that WeChat sends: messages of customers and events.
+pub const PUSH: &str = "push";
 
 /// Something to do wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// The path of the endpoint (`/pay/unifiedorder`; of API v3 as WeChat's pages write it, for example
-    /// `/v3/pay/transactions/out-trade-no/{out_trade_no}`, or with a number), [`NOTIFICATION`], or nothing for every
+    /// `/v3/pay/transactions/out-trade-no/{out_trade_no}`, or with a number), [`NOTIFICATION`], [`PUSH`], or nothing for every
     /// endpoint of WeChat.
     #[serde(default)]
     pub path: Option<String>,
@@ -180,6 +183,10 @@ pub enum FaultKind {
     Reordered,
     /// Notifications only: it comes again so many simulated seconds later, although it was accepted.
     Again(u32),
+    /// Pushes only: sealed for another app.
+    OtherApp,
+    /// Pushes only: in clear text, whatever the app has agreed on.
+    ClearText,
 }
 
 /// What a fault can strike.
@@ -189,12 +196,18 @@ pub(crate) enum Target<'a> {
     Request(&'a str),
     /// A notification.
     Notification,
+    /// A push.
+    Push,
 }
 
 impl<'a> Target<'a> {
     /// What a fault's `path` stands for.
     pub(crate) fn of(path: &'a str) -> Self {
-        if path == NOTIFICATION { Self::Notification } else { Self::Request(path) }
+        match path {
+            NOTIFICATION => Self::Notification,
+            PUSH => Self::Push,
+            path => Self::Request(path),
+        }
     }
 }
 
@@ -209,6 +222,8 @@ impl FaultKind {
                 pay::is_path(path) || path.starts_with("/v3/pay/transactions/")
             }
             (Kind::ForeignNumber, Target::Request(path)) => pay::answers_with_a_number(path),
+            (kind, Target::Push) => kind.is_for_pushes(),
+            (Kind::OtherApp | Kind::ClearText, Target::Request(_)) => false,
             (Kind::Unsigned | Kind::WrongSignature, Target::Request(path)) => {
                 pay::is_path(path) || path.starts_with("/v3/")
             }
@@ -236,6 +251,23 @@ impl FaultKind {
                 | Kind::Delay(_)
                 | Kind::Reordered
                 | Kind::Again(_)
+        )
+    }
+
+    /// [`FaultKind::Stale`] makes a push eight days old.
+    fn is_for_pushes(&self) -> bool {
+        use FaultKind as Kind;
+        matches!(
+            self,
+            Kind::Lost
+                | Kind::Twice
+                | Kind::Delay(_)
+                | Kind::Unsigned
+                | Kind::WrongSignature
+                | Kind::TamperedBody
+                | Kind::Stale
+                | Kind::OtherApp
+                | Kind::ClearText
         )
     }
 

@@ -1,6 +1,6 @@
 //! The rules that are still to strike, in the order in which they were told.
 
-use super::{Attempt, Fault, FaultKind, NOTIFICATION, Target};
+use super::{Attempt, Fault, FaultKind, NOTIFICATION, PUSH, Target};
 use crate::{pay::Api, random::Seed};
 
 /// The faults that are still to strike.
@@ -68,6 +68,14 @@ impl Faults {
             here && (api == Api::V3 || !fault.kind.is_of_v3_signatures())
                 && fault.about.as_deref().is_none_or(|about| subject.contains(about))
                 && (fault.kind != FaultKind::Probe || attempt == Attempt::First)
+        })
+    }
+
+    /// The fault that strikes this push, if any. One without a path never does, unless it is for pushes only.
+    pub(super) fn take_push(&mut self) -> Option<FaultKind> {
+        self.take(|fault| match fault.path.as_deref() {
+            Some(path) => path == PUSH && fault.kind.fits(Target::Push),
+            None => matches!(fault.kind, FaultKind::OtherApp | FaultKind::ClearText),
         })
     }
 

@@ -53,6 +53,11 @@ pub(crate) fn strike_notification(
     ordered.or_else(|| magic::of_notification(world, api, subject))
 }
 
+/// What happens to a push.
+pub(crate) fn strike_push(world: &mut World, now: Timestamp) -> Option<FaultKind> {
+    if world.is_out(now) { Some(FaultKind::Lost) } else { world.faults.take_push() }
+}
+
 fn contains(body: &[u8], text: &str) -> bool {
     text.is_empty() || body.windows(text.len()).any(|window| window == text.as_bytes())
 }

@@ -2,19 +2,22 @@
 
 use serde_json::{Value, json};
 use weixin::{
-    mini_program::{self, code2session, stable_token},
+    mini_program::{
+        self, check_session_key, code2session, custom_send, media_check_async, media_get, media_upload, msg_sec_check,
+        phone_number, reset_session_key, stable_token, subscribe_send, typing,
+    },
     pay::{
         v2::{Call as _, ErrCode, close_order, order_query, refund, refund_query, unified_order},
         v3::{self, Code},
     },
     xml::Fields,
 };
-use weixin_simulator::{DEMO_APPID, DEMO_MCHID, FAULT_HEADER, Fault, FaultKind};
+use weixin_simulator::{DEMO_MCHID, FAULT_HEADER, Fault, FaultKind};
 
 use crate::{
     envelope::refusal,
     refund_v2::request,
-    support::{Reply, Stage, key, session_path},
+    support::{Reply, Stage, key},
     tls::DEMO,
     v3::{CERTIFICATES, JSAPI, REFUNDS, headers, query_path},
 };
@@ -171,22 +174,34 @@ async fn every_documented_code_of_api_v3_can_be_provoked_by_rule_and_by_header()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_documented_code_of_log_in_and_tokens_can_be_provoked() {
+async fn every_documented_code_of_the_mini_program_interfaces_can_be_provoked() {
     let stage = Stage::new().await;
-    let token = json!({ "grant_type": "client_credential", "appid": DEMO_APPID, "secret": "x" }).to_string();
-    for code in code2session::ERR_CODES {
-        let provoke: &mini_program::ErrCode = code;
-        order_fault(&stage, json!({ "path": "/sns/jscode2session", "kind": { "errcode": provoke.0 } })).await;
-        assert_eq!(stage.get(&session_path("x")).await.json()["errcode"], provoke.0);
-        let header = format!("errcode:{}", provoke.0);
-        let reply = stage.http("GET", &session_path("x"), &[("X-Sim-Fault", &header)], b"").await;
-        assert_eq!(reply.json()["errcode"], provoke.0);
+    let endpoints: [(&str, &[mini_program::ErrCode]); 12] = [
+        (check_session_key::PATH, check_session_key::ERR_CODES),
+        (code2session::PATH, code2session::ERR_CODES),
+        (custom_send::PATH, custom_send::ERR_CODES),
+        (media_check_async::PATH, media_check_async::ERR_CODES),
+        (media_get::PATH, media_get::ERR_CODES),
+        (media_upload::PATH, media_upload::ERR_CODES),
+        (msg_sec_check::PATH, msg_sec_check::ERR_CODES),
+        (phone_number::PATH, phone_number::ERR_CODES),
+        (reset_session_key::PATH, reset_session_key::ERR_CODES),
+        (stable_token::PATH, stable_token::ERR_CODES),
+        (subscribe_send::PATH, subscribe_send::ERR_CODES),
+        (typing::PATH, typing::ERR_CODES),
+    ];
+    let mut count = 0;
+    for (path, codes) in endpoints {
+        for code in codes {
+            order_fault(&stage, json!({ "path": path, "kind": { "errcode": code.0 } })).await;
+            assert_eq!(stage.http("POST", path, &[], b"{}").await.json()["errcode"], code.0, "{path}");
+            let header = format!("errcode:{}", code.0);
+            let reply = stage.http("POST", path, &[("X-Sim-Fault", &header)], b"{}").await;
+            assert_eq!(reply.json()["errcode"], code.0, "{path}");
+            count += 1;
+        }
     }
-    for code in stable_token::ERR_CODES {
-        order_fault(&stage, json!({ "path": "/cgi-bin/stable_token", "kind": { "errcode": code.0 } })).await;
-        let reply = stage.http("POST", "/cgi-bin/stable_token", &[], token.as_bytes()).await;
-        assert_eq!(reply.json()["errcode"], code.0);
-    }
+    println!("{count} codes of the mini program interfaces");
 }
 
 #[tokio::test(flavor = "multi_thread")]
