@@ -76,6 +76,8 @@ pub struct Options {
     pub state_file: Option<PathBuf>,
     /// Where WeChat's pages leave room.
     pub strictness: Strictness,
+    /// Whether the amounts of [`crate::MAGIC_AMOUNTS`] order faults.
+    pub magic_amounts: bool,
 }
 
 impl std::fmt::Debug for Options {
@@ -88,6 +90,7 @@ impl std::fmt::Debug for Options {
             .field("world", &self.world)
             .field("state_file", &self.state_file)
             .field("strictness", &self.strictness)
+            .field("magic_amounts", &self.magic_amounts)
             .finish_non_exhaustive()
     }
 }
@@ -95,7 +98,7 @@ impl std::fmt::Debug for Options {
 impl Options {
     /// For tests: a free port, the demonstration's app and merchant, nothing sent unless the test says so.
     pub fn for_tests(seed: u64, clock: Clock) -> Self {
-        Self { seed, clock, delivery: Delivery::OnDemand, ..Self::demo() }
+        Self { seed, clock, delivery: Delivery::OnDemand, magic_amounts: false, ..Self::demo() }
     }
 
     /// Where it wants to listen.
@@ -114,6 +117,7 @@ impl Options {
             world: Setup::demo(),
             state_file: None,
             strictness: Strictness::default(),
+            magic_amounts: true,
         }
     }
 }
