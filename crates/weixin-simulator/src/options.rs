@@ -207,8 +207,7 @@ impl AppSetup {
     pub fn new(appid: AppId, secret: AppSecret) -> Self {
         Self {
             name: appid.to_string(),
-            // Real ones have twelve hexadecimal digits, which say nothing.
-            original_id: format!("gh_{}", &appid.as_str()[6..]),
+            original_id: original_id(&appid),
             appid,
             secret,
             merchants: Vec::new(),
@@ -240,6 +239,11 @@ impl AppSetup {
             }],
         }
     }
+}
+
+/// An original id for an app that has not said its own. Real ones have twelve hexadecimal digits, which say nothing.
+pub(crate) fn original_id(appid: &AppId) -> String {
+    format!("gh_{}", &appid.as_str()[6..])
 }
 
 fn template(template_id: &str, title: &str, keys: &[&str]) -> TemplateSetup {

@@ -18,7 +18,7 @@ use crate::{
         phone_number::GivenCode,
         subscribe::{Notice, TemplateSetup},
     },
-    options::{AppSetup, Setup},
+    options::{AppSetup, Setup, original_id},
     pay::{EchoToTell, Order, Prepay, Refund, RefundEnding, Subject},
     push::{Outbox, PushSetup, expose_push, read_push},
     random::Seed,
@@ -246,6 +246,9 @@ impl World {
         });
         self.due = pending.collect();
         self.outbox.after_loading();
+        for app in self.apps.values_mut().filter(|app| app.original_id.is_empty()) {
+            app.original_id = original_id(&app.appid);
+        }
     }
 }
 
