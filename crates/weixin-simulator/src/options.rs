@@ -7,6 +7,7 @@ use weixin::{
 };
 
 use crate::{
+    Scenario,
     clock::{Clock, system_clock},
     merchant::MerchantCertificate,
     mini_program::subscribe::{TemplateKind, TemplateSetup},
@@ -71,6 +72,8 @@ pub struct Options {
     pub strictness: Strictness,
     /// Whether the amounts of [`crate::MAGIC_AMOUNTS`] order faults.
     pub magic_amounts: bool,
+    /// A story that is played from the start on. Its seed is not looked at here.
+    pub scenario: Option<Scenario>,
 }
 
 impl std::fmt::Debug for Options {
@@ -84,6 +87,7 @@ impl std::fmt::Debug for Options {
             .field("state_file", &self.state_file)
             .field("strictness", &self.strictness)
             .field("magic_amounts", &self.magic_amounts)
+            .field("scenario", &self.scenario.as_ref().map(|scenario| &scenario.title))
             .finish_non_exhaustive()
     }
 }
@@ -111,6 +115,7 @@ impl Options {
             state_file: None,
             strictness: Strictness::default(),
             magic_amounts: true,
+            scenario: None,
         }
     }
 }

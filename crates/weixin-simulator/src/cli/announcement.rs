@@ -23,6 +23,7 @@ pub(super) fn json(sim: &Simulator, setup: &Setup) -> Value {
         "tls_base_url": sim.tls_base_url(),
         "tls_authority_pem": DEMO_TLS_AUTHORITY_PEM,
         "control_url": format!("{url}/_sim/"),
+        "scenario": sim.scenario(),
         "apps": apps.collect::<Vec<_>>(),
         "merchants": merchants.collect::<Vec<_>>(),
         "merchants_v3": setup.merchants_v3.iter().map(merchant_v3).collect::<Vec<_>>(),
@@ -85,6 +86,9 @@ pub(super) fn text(sim: &Simulator, setup: &Setup, keys: Option<&Path>) -> Strin
         Some(directory) => format!("\n\nThe fake keys of API v3 are in {}", directory.display()),
         None => "\n\nThe fake keys of API v3: --write-keys DIR writes them, --json prints them".to_owned(),
     });
+    if let Some(scenario) = sim.scenario() {
+        text.push_str(&format!("\n\nScenario: {} ({} steps)", scenario.title, scenario.steps.len()));
+    }
     let appid = setup.apps.first().map_or("APPID", |app| app.appid.as_str());
     text.push_str(&format!(
         "\n\nA customer logs in, pays, and what became of it:\n\
