@@ -13,11 +13,12 @@ use crate::{
     login::{Customer, LoginCode},
     merchant::{Merchant, MerchantV3, read_secret},
     mini_program::{
+        agent_list::AgentSetup,
         content_check::ContentWords,
         phone_number::GivenCode,
         subscribe::{Notice, TemplateSetup},
     },
-    options::{AppSetup, Setup},
+    options::{AppSetup, Setup, original_id},
     pay::{EchoToTell, Letter, Order, Prepay, Refund, RefundEnding, Subject},
     push::{Outbox, PushSetup, expose_push, read_push},
     random::Seed,
@@ -119,6 +120,8 @@ pub(crate) struct App {
     pub(crate) push: Option<PushSetup>,
     #[serde(default)]
     pub(crate) templates: Vec<TemplateSetup>,
+    #[serde(default)]
+    pub(crate) agents: Vec<AgentSetup>,
 }
 
 /// What can be switched while the simulator runs. It outlives the process.
@@ -275,6 +278,7 @@ impl World {
             original_id: setup.original_id.clone(),
             push: setup.push.clone().or(push),
             templates: setup.templates.clone(),
+            agents: setup.agents.clone(),
         };
         self.apps.insert(setup.appid.to_string(), app);
     }
@@ -292,6 +296,9 @@ impl World {
         });
         self.due = pending.collect();
         self.outbox.after_loading();
+        for app in self.apps.values_mut().filter(|app| app.original_id.is_empty()) {
+            app.original_id = original_id(&app.appid);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Shared,
     fault::FaultKind,
-    pay::reason,
+    pay::{is_loopback, reason},
     wire::{Direction, Exchange},
 };
 
@@ -55,13 +55,25 @@ fn due(shared: &Shared) -> Vec<Letter> {
 }
 
 /// Sends letters at the same time and waits for all answers.
-pub(super) async fn send_all(shared: &Arc<Shared>, letters: Vec<Letter>) {
+async fn send_all(shared: &Arc<Shared>, letters: Vec<Letter>) {
     let mut under_way = tokio::task::JoinSet::new();
     for letter in letters {
         let shared = Arc::clone(shared);
         under_way.spawn(async move { deliver(&shared, letter).await });
     }
     under_way.join_all().await;
+}
+
+/// Sends copies of one push at the same time, and gives what came back.
+pub(super) async fn send_copies(shared: &Arc<Shared>, number: u64, letters: Vec<Letter>) -> Vec<PushAttempt> {
+    let mut under_way = tokio::task::JoinSet::new();
+    for letter in letters {
+        let shared = Arc::clone(shared);
+        under_way.spawn(async move { post(&shared, &letter).await });
+    }
+    let (attempts, exchanges): (Vec<_>, Vec<_>) = under_way.join_all().await.into_iter().unzip();
+    written_down(shared, number, attempts.clone(), exchanges);
+    attempts
 }
 
 async fn deliver(shared: &Shared, letter: Letter) {
@@ -76,7 +88,11 @@ async fn deliver(shared: &Shared, letter: Letter) {
         }
         _ => [post(shared, &letter).await].into_iter().unzip(),
     };
-    shared.world().pushed(letter.number, attempts);
+    written_down(shared, letter.number, attempts, exchanges);
+}
+
+fn written_down(shared: &Shared, number: u64, attempts: Vec<PushAttempt>, exchanges: Vec<Exchange>) {
+    shared.world().pushed(number, attempts);
     shared.changed();
     shared.push_work.notify_one();
     // Last, so that whoever follows the log finds the attempt in the ledger.
@@ -87,14 +103,12 @@ async fn deliver(shared: &Shared, letter: Letter) {
 
 async fn post(shared: &Shared, letter: &Letter) -> (PushAttempt, Exchange) {
     let content_type = letter.format.content_type();
-    let request = shared.mailer.client().post(&letter.url).body(letter.body.clone());
-    let answer = shared.mailer.send(request.header(header::CONTENT_TYPE, content_type)).await;
-    let (status, body, verdict) = match answer {
+    let (status, body, verdict) = match exchange(shared, letter, content_type).await {
         Ok((status, body)) => {
             let verdict = judge(letter, status, &body);
             (Some(status), body, verdict)
         }
-        Err(error) => (None, Vec::new(), refused(&reason(&error))),
+        Err(reason) => (None, Vec::new(), refused(&reason)),
     };
     let note = match (&letter.fault, &verdict) {
         (Some(fault), _) => Some(format!("fault: {fault:?}")),
@@ -116,6 +130,17 @@ async fn post(shared: &Shared, letter: &Letter) -> (PushAttempt, Exchange) {
     };
     let answer = String::from_utf8_lossy(&body[..body.len().min(ANSWER_BYTES_KEPT)]).into_owned();
     (PushAttempt { at: letter.at, http_status: status, answer, verdict }, exchange)
+}
+
+/// Status and body, or why there is no answer.
+async fn exchange(shared: &Shared, letter: &Letter, content_type: &str) -> Result<(u16, Vec<u8>), String> {
+    // A setting that was there from the start was not checked by the question for the address.
+    if !is_loopback(&letter.url) {
+        return Err("the address is not on this machine".to_owned());
+    }
+    let request = shared.mailer.client().post(&letter.url).body(letter.body.clone());
+    let request = request.header(header::CONTENT_TYPE, content_type);
+    shared.mailer.send(request).await.map_err(|error| reason(&error))
 }
 
 /// How WeChat takes an answer. Nothing is stripped from it: a line break behind `success` is no `success`.
