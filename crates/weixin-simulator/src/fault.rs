@@ -5,6 +5,7 @@
 //! queue that fits, then the amount.
 
 mod magic;
+mod place;
 mod queue;
 mod strike;
 mod text;
@@ -15,6 +16,7 @@ use crate::pay;
 
 pub(crate) use magic::ending_of_refund;
 pub use magic::{MAGIC_AMOUNTS, MagicAmount, MagicMoment};
+pub(crate) use place::{check, check_place, is_here};
 pub(crate) use queue::Faults;
 pub(crate) use strike::{Struck, strike_notification, strike_push, strike_request};
 pub use text::HEADER;
@@ -30,7 +32,8 @@ pub const PUSH: &str = "push";
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// The path of the endpoint (`/pay/unifiedorder`; of API v3 as WeChat's pages write it, for example
-    /// `/v3/pay/transactions/out-trade-no/{out_trade_no}`, or with a number), [`NOTIFICATION`], [`PUSH`], or nothing for every
+    /// `/v3/pay/transactions/out-trade-no/{out_trade_no}`, or with a number), `order`, `query`, `close`, `refund` or
+    /// `refund_query` for the call in both versions, [`NOTIFICATION`], [`PUSH`], or nothing for every
     /// endpoint of WeChat.
     #[serde(default)]
     pub path: Option<String>,

@@ -9,6 +9,7 @@ use weixin::{
 };
 
 use crate::{
+    Scenario,
     clock::{Clock, system_clock},
     merchant::MerchantCertificate,
     mini_program::{
@@ -78,6 +79,8 @@ pub struct Options {
     pub strictness: Strictness,
     /// Whether the amounts of [`crate::MAGIC_AMOUNTS`] order faults.
     pub magic_amounts: bool,
+    /// A story that is played from the start on. Its seed is not looked at here.
+    pub scenario: Option<Scenario>,
 }
 
 impl std::fmt::Debug for Options {
@@ -91,6 +94,7 @@ impl std::fmt::Debug for Options {
             .field("state_file", &self.state_file)
             .field("strictness", &self.strictness)
             .field("magic_amounts", &self.magic_amounts)
+            .field("scenario", &self.scenario.as_ref().map(|scenario| &scenario.title))
             .finish_non_exhaustive()
     }
 }
@@ -118,6 +122,7 @@ impl Options {
             state_file: None,
             strictness: Strictness::default(),
             magic_amounts: true,
+            scenario: None,
         }
     }
 }
