@@ -48,8 +48,13 @@ impl Answer {
 
     /// An error of `api.weixin.qq.com`: status 200, the request id at the end of the text.
     pub(crate) fn errcode(seed: Seed, now: Timestamp, request: &Request, code: ErrCode) -> Self {
+        Self::errcode_saying(seed, now, request, code, code.meaning())
+    }
+
+    /// The same with another text.
+    pub(crate) fn errcode_saying(seed: Seed, now: Timestamp, request: &Request, code: ErrCode, text: &str) -> Self {
         let rid = seed.rid(request.path_and_query(), now);
-        let errmsg = format!("{}, rid: {rid}", code.meaning());
+        let errmsg = format!("{text}, rid: {rid}");
         Self::json(serde_json::json!({ "errcode": code.0, "errmsg": errmsg }).to_string())
     }
 
@@ -81,6 +86,11 @@ pub(crate) struct Cut;
 
 /// Puts an answer on the wire.
 pub(crate) fn respond(answer: Answer, fault: Option<&FaultKind>) -> Response<AnswerBody> {
+    let mut answer = answer;
+    if fault == Some(&FaultKind::Broken) {
+        // Cut where it is, so that the length fits.
+        answer.body.truncate(answer.body.len() / 2);
+    }
     let length = answer.body.len();
     let body = match fault {
         Some(FaultKind::HalfAnswer) => AnswerBody::broken(answer.body),

@@ -2,18 +2,41 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use weixin::{ApiV2Key, ApiV3Key, AppId, AppSecret, MchId, pay::v3::PublicKeyId};
+use weixin::{
+    ApiV2Key, ApiV3Key, AppId, AppSecret, MchId,
+    mini_program::{KfAccount, subscribe_send::TemplateId},
+    pay::v3::PublicKeyId,
+};
 
 use crate::{
+    Scenario,
     clock::{Clock, system_clock},
     merchant::MerchantCertificate,
+    mini_program::{
+        agent_list::AgentSetup,
+        subscribe::{TemplateKind, TemplateSetup},
+    },
     platform::{KeyMode, public_key_id},
+    push::PushSetup,
 };
 
 /// The mini program of the demonstration.
 pub const DEMO_APPID: &str = "wxfake000000000001";
 /// Its AppSecret. Not a secret: it opens nothing but a simulator.
 pub const DEMO_APP_SECRET: &str = "fakeAppSecret0000000000000000000";
+/// Its original id, the receiver of its messages.
+pub const DEMO_ORIGINAL_ID: &str = "gh_fake00000001";
+/// Its Token of message push. Not a secret: it signs nothing but for a simulator.
+pub const DEMO_PUSH_TOKEN: &str = "fakePushToken";
+/// Its EncodingAESKey of message push. Not a secret: it opens nothing but what a simulator sealed. Its last character
+/// has bits that no byte needs, as most real ones have.
+pub const DEMO_ENCODING_AES_KEY: &str = "fakeEncodingAesKey0000000000000000000000009";
+/// Its template for subscribe messages about a paid order: `character_string1`, `amount2`, `time3`.
+pub const DEMO_PAID_TEMPLATE_ID: &str = "fakeTemplatePaid";
+/// Its template for subscribe messages about a shipped order: `character_string1`, `thing2`, `date3`.
+pub const DEMO_SHIPPED_TEMPLATE_ID: &str = "fakeTemplateShipped";
+/// The account of its only agent at WeChat.
+pub const DEMO_KF_ACCOUNT: &str = "kf2001@fake00000001";
 /// The merchant of the demonstration.
 pub const DEMO_MCHID: &str = "1600000001";
 /// The merchant's key of API v2. Not a secret: it opens nothing but a simulator.
@@ -54,6 +77,10 @@ pub struct Options {
     pub state_file: Option<PathBuf>,
     /// Where WeChat's pages leave room.
     pub strictness: Strictness,
+    /// Whether the amounts of [`crate::MAGIC_AMOUNTS`] order faults.
+    pub magic_amounts: bool,
+    /// A story that is played from the start on. Its seed is not looked at here.
+    pub scenario: Option<Scenario>,
 }
 
 impl std::fmt::Debug for Options {
@@ -66,6 +93,8 @@ impl std::fmt::Debug for Options {
             .field("world", &self.world)
             .field("state_file", &self.state_file)
             .field("strictness", &self.strictness)
+            .field("magic_amounts", &self.magic_amounts)
+            .field("scenario", &self.scenario.as_ref().map(|scenario| &scenario.title))
             .finish_non_exhaustive()
     }
 }
@@ -73,7 +102,7 @@ impl std::fmt::Debug for Options {
 impl Options {
     /// For tests: a free port, the demonstration's app and merchant, nothing sent unless the test says so.
     pub fn for_tests(seed: u64, clock: Clock) -> Self {
-        Self { seed, clock, delivery: Delivery::OnDemand, ..Self::demo() }
+        Self { seed, clock, delivery: Delivery::OnDemand, magic_amounts: false, ..Self::demo() }
     }
 
     /// Where it wants to listen.
@@ -92,6 +121,8 @@ impl Options {
             world: Setup::demo(),
             state_file: None,
             strictness: Strictness::default(),
+            magic_amounts: true,
+            scenario: None,
         }
     }
 }
@@ -166,9 +197,32 @@ pub struct AppSetup {
     pub name: String,
     /// The Open Platform account to which it is bound. Only then a log-in tells a `unionid`.
     pub open_platform: Option<String>,
+    /// Its original id, `gh_…`: the receiver of its customers' messages.
+    pub original_id: String,
+    /// Its message push, if it was ever set. Nobody asks the address at the start.
+    pub push: Option<PushSetup>,
+    /// Its templates for subscribe messages.
+    pub templates: Vec<TemplateSetup>,
+    /// Its agents at WeChat.
+    pub agents: Vec<AgentSetup>,
 }
 
 impl AppSetup {
+    /// An app without merchants, message push and Open Platform account. Its name is its number.
+    pub fn new(appid: AppId, secret: AppSecret) -> Self {
+        Self {
+            name: appid.to_string(),
+            original_id: original_id(&appid),
+            appid,
+            secret,
+            merchants: Vec::new(),
+            open_platform: None,
+            push: None,
+            templates: Vec::new(),
+            agents: Vec::new(),
+        }
+    }
+
     /// The fake app of the demonstration.
     pub fn demo() -> Self {
         Self {
@@ -177,7 +231,32 @@ impl AppSetup {
             merchants: vec![constant(MchId::parse(DEMO_MCHID))],
             name: "Demonstration shop".to_owned(),
             open_platform: None,
+            original_id: DEMO_ORIGINAL_ID.to_owned(),
+            push: None,
+            templates: vec![
+                template(DEMO_PAID_TEMPLATE_ID, "Order paid", &["character_string1", "amount2", "time3"]),
+                template(DEMO_SHIPPED_TEMPLATE_ID, "Order shipped", &["character_string1", "thing2", "date3"]),
+            ],
+            agents: vec![AgentSetup {
+                kf_account: constant(KfAccount::parse(DEMO_KF_ACCOUNT)),
+                nickname: "Xiao Wang".to_owned(),
+                online: true,
+            }],
         }
+    }
+}
+
+/// An original id for an app that has not said its own. Real ones have twelve hexadecimal digits, which say nothing.
+pub(crate) fn original_id(appid: &AppId) -> String {
+    format!("gh_{}", &appid.as_str()[6..])
+}
+
+fn template(template_id: &str, title: &str, keys: &[&str]) -> TemplateSetup {
+    TemplateSetup {
+        template_id: constant(TemplateId::parse(template_id)),
+        title: title.to_owned(),
+        keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+        kind: TemplateKind::OneTime,
     }
 }
 
@@ -238,7 +317,7 @@ impl MerchantV3Setup {
 }
 
 /// The constants above are well formed; a test holds them to it.
-fn constant<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
+pub(crate) fn constant<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
     result.unwrap_or_else(|error| unreachable!("a constant of the demonstration is malformed: {error}"))
 }
 
@@ -256,5 +335,6 @@ mod tests {
         assert_eq!(merchant.public_key_id().as_str(), DEMO_PUBLIC_KEY_ID);
         let key = weixin::pay::v3::SigningKey::from_pem(DEMO_MERCHANT_KEY_PEM).expect("a private key");
         assert!(key.matches(&merchant.certificates[0].certificate.key));
+        assert!(PushSetup::demo("http://127.0.0.1:1").aes_key.is_some());
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) mailer: pay::Mailer,
     /// Something may be due.
     pub(crate) work: Notify,
+    /// A push may be due.
+    pub(crate) push_work: Notify,
     /// The state file is behind.
     pub(crate) dirty: Notify,
     pub(crate) state_file: Option<PathBuf>,
@@ -63,12 +65,13 @@ impl Shared {
     /// Moves the simulator's time on.
     pub(crate) fn advance(&self, by: SignedDuration) -> Timestamp {
         let mut world = self.world();
-        let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        world.offset_ms = world.offset_ms.saturating_add(by_ms);
+        world.move_clock(by);
+        self.play_scenario(&mut world);
         let now = self.time(&world);
         drop(world);
         self.changed();
         self.work.notify_one();
+        self.push_work.notify_one();
         now
     }
 

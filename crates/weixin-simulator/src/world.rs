@@ -8,12 +8,21 @@ use weixin::{AppId, AppSecret, Fen, MchId};
 
 use crate::{
     Rotation,
+    customer_service::{Conversation, MediaStore},
     fault::Faults,
     login::{Customer, LoginCode},
     merchant::{Merchant, MerchantV3, read_secret},
-    options::{AppSetup, Setup},
-    pay::{EchoToTell, Order, Prepay, Refund, RefundEnding, Subject},
+    mini_program::{
+        agent_list::AgentSetup,
+        content_check::ContentWords,
+        phone_number::GivenCode,
+        subscribe::{Notice, TemplateSetup},
+    },
+    options::{AppSetup, Setup, original_id},
+    pay::{EchoToTell, Letter, Order, Prepay, Refund, RefundEnding, Subject},
+    push::{Outbox, PushSetup, expose_push, read_push},
     random::Seed,
+    scenario::Director,
     token::Tokens,
 };
 
@@ -54,8 +63,32 @@ pub(crate) struct World {
     /// Self-tests with an address, by request and time.
     #[serde(default)]
     pub(crate) echoes: BTreeMap<String, EchoToTell>,
+    /// By the key of the customer.
+    #[serde(default)]
+    pub(crate) conversations: BTreeMap<String, Conversation>,
+    #[serde(default)]
+    pub(crate) media: MediaStore,
+    #[serde(default)]
+    pub(crate) outbox: Outbox,
+    /// What the buttons for phone numbers gave, by code.
+    #[serde(default)]
+    pub(crate) phone_codes: BTreeMap<String, GivenCode>,
+    /// Subscribe messages that customers got.
+    #[serde(default)]
+    pub(crate) notices: Vec<Notice>,
+    #[serde(default)]
+    pub(crate) content_words: ContentWords,
     #[serde(default)]
     pub(crate) switches: Switches,
+    /// What magic amounts have struck once.
+    #[serde(default)]
+    pub(crate) magic_spent: BTreeSet<String>,
+    /// Notifications that wait for another one to go first, and until when at most.
+    #[serde(skip)]
+    pub(crate) held_back: Vec<Subject>,
+    /// Forged notifications that go out with the next ones.
+    #[serde(skip)]
+    pub(crate) forgeries: Vec<Letter>,
     /// When which notification is due; made again from orders and refunds after loading.
     #[serde(skip)]
     pub(crate) due: BTreeSet<(Timestamp, Subject)>,
@@ -65,6 +98,9 @@ pub(crate) struct World {
     /// What the simulator was told to do wrong. Not kept: a restart ends it.
     #[serde(skip)]
     pub(crate) faults: Faults,
+    /// The scenario that is played. A restart begins it anew.
+    #[serde(skip)]
+    pub(crate) director: Option<Director>,
 }
 
 /// A mini program.
@@ -78,6 +114,14 @@ pub(crate) struct App {
     pub(crate) open_platform: Option<String>,
     #[serde(default)]
     pub(crate) tokens: Tokens,
+    #[serde(default)]
+    pub(crate) original_id: String,
+    #[serde(default, serialize_with = "expose_push", deserialize_with = "read_push")]
+    pub(crate) push: Option<PushSetup>,
+    #[serde(default)]
+    pub(crate) templates: Vec<TemplateSetup>,
+    #[serde(default)]
+    pub(crate) agents: Vec<AgentSetup>,
 }
 
 /// What can be switched while the simulator runs. It outlives the process.
@@ -92,6 +136,10 @@ pub(crate) struct Switches {
     pub(crate) refund_after_s: u32,
     /// How a refund ends that is made from now on.
     pub(crate) refund_ending: RefundEnding,
+    /// Whether amounts order faults.
+    pub(crate) magic_amounts: bool,
+    /// Until when nobody gets an answer.
+    pub(crate) outage_until: Option<Timestamp>,
 }
 
 impl Default for Switches {
@@ -101,7 +149,44 @@ impl Default for Switches {
             probe_per_mille: 0,
             refund_after_s: REFUND_AFTER_S,
             refund_ending: RefundEnding::default(),
+            magic_amounts: false,
+            outage_until: None,
         }
+    }
+}
+
+/// What is to be switched; the rest stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SwitchChange {
+    rotation: Option<Rotation>,
+    probe_per_mille: Option<u16>,
+    refund_after_s: Option<u32>,
+    refund_ending: Option<RefundEnding>,
+    magic_amounts: Option<bool>,
+}
+
+impl SwitchChange {
+    /// Checks what the types do not.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        match self.probe_per_mille {
+            Some(1001..) => Err("probe_per_mille must be 0 to 1000"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Switches {
+    /// Switches.
+    pub(crate) fn change(&mut self, change: &SwitchChange) {
+        *self = Self {
+            rotation: change.rotation.unwrap_or(self.rotation),
+            probe_per_mille: change.probe_per_mille.unwrap_or(self.probe_per_mille),
+            refund_after_s: change.refund_after_s.unwrap_or(self.refund_after_s),
+            refund_ending: change.refund_ending.unwrap_or(self.refund_ending),
+            magic_amounts: change.magic_amounts.unwrap_or(self.magic_amounts),
+            ..*self
+        };
     }
 }
 
@@ -128,10 +213,20 @@ impl World {
             balances: BTreeMap::new(),
             refund_addresses: BTreeMap::new(),
             echoes: BTreeMap::new(),
+            conversations: BTreeMap::new(),
+            media: MediaStore::default(),
+            outbox: Outbox::default(),
+            phone_codes: BTreeMap::new(),
+            notices: Vec::new(),
+            content_words: ContentWords::default(),
             switches: Switches::default(),
+            magic_spent: BTreeSet::new(),
+            held_back: Vec::new(),
+            forgeries: Vec::new(),
             due: BTreeSet::new(),
             probed: BTreeSet::new(),
-            faults: Faults::default(),
+            faults: Faults::seeded(seed),
+            director: None,
         }
     }
 
@@ -143,6 +238,17 @@ impl World {
     /// The simulator's time, given the time of the base clock.
     pub(crate) fn time(&self, base: Timestamp) -> Timestamp {
         base.saturating_add(SignedDuration::from_millis(self.offset_ms)).unwrap_or(base)
+    }
+
+    /// Moves the simulator's clock on, or back.
+    pub(crate) fn move_clock(&mut self, by: SignedDuration) {
+        let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.offset_ms = self.offset_ms.saturating_add(by_ms);
+    }
+
+    /// Whether nobody gets an answer now.
+    pub(crate) fn is_out(&self, now: Timestamp) -> bool {
+        self.switches.outage_until.is_some_and(|until| now < until)
     }
 
     /// Adds apps and merchants, or replaces their settings. What they have done stays.
@@ -160,7 +266,8 @@ impl World {
 
     /// Adds an app, or replaces its settings.
     pub(crate) fn set_up_app(&mut self, setup: &AppSetup) {
-        let tokens = self.apps.remove(setup.appid.as_str()).map(|app| app.tokens).unwrap_or_default();
+        let earlier = self.apps.remove(setup.appid.as_str());
+        let (tokens, push) = earlier.map(|app| (app.tokens, app.push)).unwrap_or_default();
         let app = App {
             appid: setup.appid.clone(),
             secret: setup.secret.clone(),
@@ -168,6 +275,10 @@ impl World {
             name: setup.name.clone(),
             open_platform: setup.open_platform.clone(),
             tokens,
+            original_id: setup.original_id.clone(),
+            push: setup.push.clone().or(push),
+            templates: setup.templates.clone(),
+            agents: setup.agents.clone(),
         };
         self.apps.insert(setup.appid.to_string(), app);
     }
@@ -175,6 +286,7 @@ impl World {
     /// Puts together what is not in the file. An attempt that was under way when the process ended is made again:
     /// WeChat, too, delivers at least once.
     pub(crate) fn after_loading(&mut self) {
+        self.faults = Faults::seeded(self.seed);
         let payments = self.orders.iter().map(|(key, order)| (Subject::Payment(key.clone()), &order.notification));
         let refunds = self.refunds.iter().map(|(key, refund)| (Subject::Refund(key.clone()), &refund.notification));
         let echoes = self.echoes.iter().map(|(key, echo)| (Subject::Echo(key.clone()), &echo.notification));
@@ -183,6 +295,10 @@ impl World {
             Some((due_at, subject))
         });
         self.due = pending.collect();
+        self.outbox.after_loading();
+        for app in self.apps.values_mut().filter(|app| app.original_id.is_empty()) {
+            app.original_id = original_id(&app.appid);
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use weixin::{ApiV2Key, ApiV3Key, AppId, AppSecret, FieldError, MchId};
 
 use super::{Refusal, refuse};
 use crate::{
-    AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, RefundEnding, Rotation, Shared,
-    world::Switches,
+    AgentSetup, AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, Shared, TemplateSetup,
+    world::SwitchChange,
 };
 
 #[derive(Deserialize)]
@@ -18,6 +18,9 @@ pub(super) struct AppCall {
     merchants: Vec<MchId>,
     name: Option<String>,
     open_platform: Option<String>,
+    original_id: Option<String>,
+    templates: Option<Vec<TemplateSetup>>,
+    agents: Option<Vec<AgentSetup>>,
 }
 
 fn parsed<T>(result: Result<T, FieldError>) -> Result<T, Refusal> {
@@ -25,13 +28,13 @@ fn parsed<T>(result: Result<T, FieldError>) -> Result<T, Refusal> {
 }
 
 pub(super) fn app(shared: &Shared, call: AppCall) -> Result<Value, Refusal> {
-    let app = AppSetup {
-        name: call.name.unwrap_or_else(|| call.appid.to_string()),
-        appid: call.appid,
-        secret: parsed(AppSecret::parse(call.secret))?,
-        merchants: call.merchants,
-        open_platform: call.open_platform,
-    };
+    let mut app = AppSetup::new(call.appid, parsed(AppSecret::parse(call.secret))?);
+    app.name = call.name.unwrap_or(app.name);
+    app.original_id = call.original_id.unwrap_or(app.original_id);
+    app.merchants = call.merchants;
+    app.open_platform = call.open_platform;
+    app.templates = call.templates.unwrap_or_default();
+    app.agents = call.agents.unwrap_or_default();
     shared.world().set_up_app(&app);
     shared.changed();
     Ok(json!({}))
@@ -97,27 +100,10 @@ pub(super) fn platform(shared: &Shared) -> Value {
     json!(shared.world().switches)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PlatformCall {
-    rotation: Option<Rotation>,
-    probe_per_mille: Option<u16>,
-    refund_after_s: Option<u32>,
-    refund_ending: Option<RefundEnding>,
-}
-
-pub(super) fn change_platform(shared: &Shared, call: PlatformCall) -> Result<Value, Refusal> {
-    if call.probe_per_mille.is_some_and(|rate| rate > 1000) {
-        return refuse(400, "probe_per_mille must be 0 to 1000");
+pub(super) fn change_platform(shared: &Shared, change: SwitchChange) -> Result<Value, Refusal> {
+    if let Err(sentence) = change.check() {
+        return refuse(400, sentence);
     }
-    shared.switch(|switches| {
-        let Switches { rotation, probe_per_mille, refund_after_s, refund_ending } = *switches;
-        *switches = Switches {
-            rotation: call.rotation.unwrap_or(rotation),
-            probe_per_mille: call.probe_per_mille.unwrap_or(probe_per_mille),
-            refund_after_s: call.refund_after_s.unwrap_or(refund_after_s),
-            refund_ending: call.refund_ending.unwrap_or(refund_ending),
-        };
-    });
+    shared.switch(|switches| switches.change(&change));
     Ok(platform(shared))
 }

@@ -8,15 +8,18 @@ use std::{
 
 use reqwest::header;
 use tokio::sync::Semaphore;
-use weixin::pay::v2::notification::{REPLY_TIMEOUT_S, is_accepted};
+use weixin::{
+    MchId,
+    pay::v2::notification::{REPLY_TIMEOUT_S, is_accepted},
+};
 
 use super::{
-    Api,
+    Api, ForgeError, Forger,
     notify::{Attempt, Letter},
 };
 use crate::{
     Shared,
-    fault::FaultKind,
+    fault::{FaultKind, NOTIFICATION},
     wire::{Direction, Exchange},
 };
 
@@ -35,11 +38,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// Sends every attempt that is due, waits for the replies, and gives the number of attempts.
 pub(crate) async fn deliver_due(shared: &Arc<Shared>) -> usize {
-    let letters = {
-        let mut world = shared.world();
-        let now = shared.time(&world);
-        world.take_due(now)
-    };
+    let letters = due(shared);
     let count = letters.len();
     let mut under_way = tokio::task::JoinSet::new();
     for letter in letters {
@@ -50,15 +49,27 @@ pub(crate) async fn deliver_due(shared: &Arc<Shared>) -> usize {
     count
 }
 
+/// Posts a forged notification now, and gives the reply.
+pub(crate) async fn forge_notification(
+    shared: &Arc<Shared>,
+    mchid: &MchId,
+    out_trade_no: &str,
+    forger: Forger,
+) -> Result<Attempt, ForgeError> {
+    let letter = {
+        let world = shared.world();
+        let now = shared.time(&world);
+        world.forge(now, mchid, out_trade_no, forger)?
+    };
+    let (attempt, exchange) = shared.mailer.post(&letter).await;
+    shared.wire.record(exchange);
+    Ok(attempt)
+}
+
 /// Sends what is due as soon as it is due, until the simulator is shut down.
 pub(crate) async fn run_automatically(shared: Arc<Shared>) {
     while !shared.stop.is_cancelled() {
-        let letters = {
-            let mut world = shared.world();
-            let now = shared.time(&world);
-            world.take_due(now)
-        };
-        for letter in letters {
+        for letter in due(&shared) {
             let shared = Arc::clone(&shared);
             // Each on its own: a slow receiver does not hold up the others.
             shared.tasks.clone().spawn(async move { shared.mailer.deliver(&shared, letter).await });
@@ -69,6 +80,14 @@ pub(crate) async fn run_automatically(shared: Arc<Shared>) {
             () = shared.stop.cancelled() => {}
         }
     }
+}
+
+/// What is due, after what the scenario has to say.
+fn due(shared: &Shared) -> Vec<Letter> {
+    let mut world = shared.world();
+    shared.play_scenario(&mut world);
+    let now = shared.time(&world);
+    world.take_due(now)
 }
 
 /// Posts notifications, to this machine only.
@@ -110,7 +129,13 @@ impl Mailer {
             }
             _ => [self.post(&letter).await].into_iter().unzip(),
         };
-        shared.world().attempted(&letter.subject, attempts);
+        let again_s = if let Some(FaultKind::Again(again_s)) = letter.fault { Some(again_s) } else { None };
+        if let Some(subject) = &letter.subject {
+            let mut world = shared.world();
+            world.attempted(subject, attempts, again_s);
+            let text = |text: &str| subject.key().contains(text);
+            shared.tell_scenario(&mut world, NOTIFICATION, NOTIFICATION, text);
+        }
         shared.changed();
         // Last, so that whoever follows the log finds the attempt in the ledger.
         for exchange in exchanges {
@@ -139,16 +164,30 @@ impl Mailer {
             status,
             answer: String::from_utf8_lossy(&answer).into_owned(),
             answer_headers: Vec::new(),
-            note: error.clone().or_else(|| letter.fault.as_ref().map(|fault| format!("fault: {fault:?}"))),
+            note: match (&letter.subject, &letter.fault, &error) {
+                (None, _, None) => Some("forged".to_owned()),
+                (None, _, Some(error)) => Some(format!("forged: {error}")),
+                (Some(_), Some(fault), None) => Some(format!("fault: {fault:?}")),
+                (Some(_), _, error) => error.clone(),
+            },
         };
         (Attempt { at: letter.at, http_status: status, accepted, error }, exchange)
     }
 
     async fn exchange(&self, letter: &Letter) -> Result<(u16, Vec<u8>), reqwest::Error> {
+        let request = self.client.post(&letter.url).body(letter.body.clone());
+        self.send(letter.all_headers().fold(request, |request, (name, value)| request.header(name, value))).await
+    }
+
+    /// What makes requests.
+    pub(crate) fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// Sends a request when there is room for it, and reads the reply.
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Result<(u16, Vec<u8>), reqwest::Error> {
         // Only a closed semaphore gives an error, and this one is never closed.
         let _permit = self.at_once.acquire().await.ok();
-        let request = self.client.post(&letter.url).body(letter.body.clone());
-        let request = letter.all_headers().fold(request, |request, (name, value)| request.header(name, value));
         let mut response = request.send().await?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
@@ -174,7 +213,7 @@ impl Letter {
 }
 
 /// What went wrong, with its cause.
-fn reason(error: &reqwest::Error) -> String {
+pub(crate) fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("no reply within {REPLY_TIMEOUT_S} s");
     }

@@ -38,6 +38,18 @@ pub(crate) enum Subject {
     Echo(String),
 }
 
+impl Subject {
+    /// The key of what is told of.
+    pub(crate) fn key(&self) -> &str {
+        match self {
+            Self::Payment(key) | Self::Refund(key) | Self::Echo(key) => key,
+        }
+    }
+}
+
+/// How long a notification waits for another one to go first, in simulated seconds.
+const HELD_BACK_S: u32 = 3600;
+
 /// The duty to tell the merchant of a payment or a refund.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Notification {
@@ -115,7 +127,7 @@ impl Notification {
 }
 
 /// Whether an address is on this machine.
-fn is_loopback(url: &str) -> bool {
+pub(crate) fn is_loopback(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
     let Some(host) = url.host_str() else { return false };
     match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
@@ -125,8 +137,9 @@ fn is_loopback(url: &str) -> bool {
 }
 
 /// One body on its way.
-pub(super) struct Letter {
-    pub(super) subject: Subject,
+pub(crate) struct Letter {
+    /// Nothing of a forgery: the books do not know of it.
+    pub(super) subject: Option<Subject>,
     pub(super) api: Api,
     pub(super) url: String,
     pub(super) body: String,
@@ -139,15 +152,18 @@ pub(super) struct Letter {
 impl World {
     /// Takes out what is due. It comes back with [`World::attempted`].
     pub(super) fn take_due(&mut self, now: Timestamp) -> Vec<Letter> {
-        let mut letters = Vec::new();
+        let mut letters = std::mem::take(&mut self.forgeries);
         while let Some((due_at, subject)) = self.due.first().cloned().filter(|(due_at, _)| *due_at <= now) {
             self.due.remove(&(due_at, subject.clone()));
             let fault = self.notification_fault(&subject, now);
-            if let Some(FaultKind::Delay(delay_s)) = fault {
-                self.set_due(&subject, after(now, delay_s));
-                continue;
+            match fault {
+                Some(FaultKind::Delay(delay_s)) => self.set_due(&subject, after(now, delay_s)),
+                Some(FaultKind::Reordered) => {
+                    self.set_due(&subject, after(now, HELD_BACK_S));
+                    self.held_back.push(subject);
+                }
+                fault => letters.extend(self.letter(subject, now, fault)),
             }
-            letters.extend(self.letter(subject, now, fault));
         }
         letters
     }
@@ -157,7 +173,7 @@ impl World {
         let repeat = self.notification(subject).is_some_and(|notification| !notification.attempts.is_empty());
         let attempt = if repeat { fault::Attempt::Repeat } else { fault::Attempt::First };
         let api = self.api(subject);
-        if let Some(fault) = self.faults.take_notification(api, attempt) {
+        if let Some(fault) = fault::strike_notification(self, now, api, attempt, subject.key()) {
             return Some(fault);
         }
         let counter = now.as_millisecond().unsigned_abs();
@@ -223,7 +239,15 @@ impl World {
                     let nonce_str = seed.nonce(&format!("refund/{key}"), counter);
                     let told = refund.told(order, now);
                     let body = refund_letter_v2(merchant, told, &nonce_str, fault.as_ref());
-                    return Some(Letter { subject, api, url, body, headers: Vec::new(), at: now, fault });
+                    return Some(Letter {
+                        subject: Some(subject),
+                        api,
+                        url,
+                        body,
+                        headers: Vec::new(),
+                        at: now,
+                        fault,
+                    });
                 }
                 let merchant = self.merchants_v3.get_mut(refund.mchid.as_str())?;
                 occasion(key).refund(merchant, refund).map(|written| (written.body, written.headers))
@@ -238,17 +262,24 @@ impl World {
             self.notification(&subject)?.state = NotificationState::NoApiV3Key;
             return None;
         };
-        Some(Letter { subject, api, url, body, headers, at: now, fault })
+        Some(Letter { subject: Some(subject), api, url, body, headers, at: now, fault })
     }
 
     /// Writes an attempt down. One that was not accepted is repeated after the pause of the schedule.
-    pub(super) fn attempted(&mut self, subject: &Subject, attempts: Vec<Attempt>) {
-        let Some(notification) = self.notification(subject) else { return };
+    pub(super) fn attempted(&mut self, subject: &Subject, attempts: Vec<Attempt>, again_s: Option<u32>) {
         let Some(at) = attempts.first().map(|attempt| attempt.at) else { return };
+        for held_back in std::mem::take(&mut self.held_back).into_iter().filter(|waiting| waiting != subject) {
+            self.due.retain(|(_, waiting)| *waiting != held_back);
+            self.set_due(&held_back, at);
+        }
+        let Some(notification) = self.notification(subject) else { return };
         let accepted = attempts.iter().any(|attempt| attempt.accepted);
         notification.attempts.extend(attempts);
         if accepted {
             notification.state = NotificationState::Accepted;
+            if let Some(again_s) = again_s {
+                self.set_due(subject, after(at, again_s));
+            }
             return;
         }
         let pause = RETRY_PAUSES_S.get(notification.failures).copied();
@@ -333,7 +364,7 @@ fn refund_letter_v2(
 }
 
 /// The API v2 key of nobody.
-const OTHER_KEY: &str = "strangerStrangerStranger00000000";
+pub(super) const OTHER_KEY: &str = "strangerStrangerStranger00000000";
 
 /// The notification without its signature, in alphabetical order as in reality. `sign_type` is there if the order
 /// had it.
@@ -365,7 +396,7 @@ fn write(order: &Order, nonce_str: &str) -> Option<Fields> {
 }
 
 /// So many seconds later.
-pub(super) fn after(at: Timestamp, seconds: u32) -> Timestamp {
+pub(crate) fn after(at: Timestamp, seconds: u32) -> Timestamp {
     at.saturating_add(SignedDuration::from_secs(i64::from(seconds))).unwrap_or(at)
 }
 

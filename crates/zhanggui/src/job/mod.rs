@@ -35,6 +35,14 @@ pub enum Kind {
     PollRefund,
     /// Ask WeChat whether a notification about a refund is true.
     ConfirmRefund,
+    /// Send the replies that wait in a conversation.
+    SendMessages,
+    /// Fetch a customer's picture before WeChat forgets it.
+    FetchPicture,
+    /// See whether a customer has waited too long.
+    CheckUnanswered,
+    /// Send a subscribe message.
+    SendSubscribeMessage,
 }
 
 impl Kind {
@@ -46,11 +54,19 @@ impl Kind {
         Kind::SubmitRefund,
         Kind::PollRefund,
         Kind::ConfirmRefund,
+        Kind::SendMessages,
+        Kind::FetchPicture,
+        Kind::CheckUnanswered,
+        Kind::SendSubscribeMessage,
     ];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::QueryPayment => "payment.query",
+            Self::SendMessages => "message.send",
+            Self::FetchPicture => "picture.fetch",
+            Self::CheckUnanswered => "conversation.check_unanswered",
+            Self::SendSubscribeMessage => "subscribe_message.send",
             Self::PollPayment => "payment.poll",
             Self::ClosePayment => "payment.close",
             Self::ExpireOrder => "order.expire",

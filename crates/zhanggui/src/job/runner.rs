@@ -7,7 +7,8 @@ use tokio::task::JoinSet;
 
 use super::{Kind, Outcome, pause, store};
 use crate::{
-    app::App, background::Background, clock::ms, database::DatabaseError, http::chain, order, payment, refund,
+    app::App, background::Background, clock::ms, customer_service, database::DatabaseError, http::chain, order,
+    payment, refund, subscribe_message,
 };
 
 /// How long a claim holds. Longer than the longest call to WeChat with its back-up host.
@@ -82,6 +83,10 @@ async fn run(app: &Arc<App>, claim: store::Claim) -> Result<(), DatabaseError> {
         Some(Kind::SubmitRefund) => refund::run_submit_job(app, subject, attempts).await,
         Some(Kind::PollRefund) => refund::run_poll_job(app, subject).await,
         Some(Kind::ConfirmRefund) => refund::run_confirm_job(app, subject).await,
+        Some(Kind::SendMessages) => customer_service::run_send_job(app, subject).await,
+        Some(Kind::FetchPicture) => customer_service::run_fetch_job(app, subject, attempts).await,
+        Some(Kind::CheckUnanswered) => customer_service::run_unanswered_job(app, subject).await,
+        Some(Kind::SendSubscribeMessage) => subscribe_message::run_send_job(app, subject).await,
         // A newer version of this program wrote it; a newer node will run it.
         None => Outcome::Retry("this version does not know the kind of job".to_owned()),
     };

@@ -19,7 +19,7 @@ pub use close::{close, run_expire_job};
 pub(crate) use create::checked_amount;
 pub use create::create;
 pub(crate) use happened::happened;
-pub use read::{View, read, view};
+pub use read::{View, not_found, read, view};
 pub use state::{Arrival, CloseReason, LateMoney, OnClose, OnSuccess, State};
 pub use store::{find, find_of_customer};
 pub(crate) use store::{mark_paid, set_refunded};

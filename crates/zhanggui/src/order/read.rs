@@ -129,6 +129,6 @@ pub(super) async fn load(app: &App, caller: &Caller, order_id: &str) -> Result<O
 }
 
 /// The same answer for "unknown" and "not yours".
-pub(super) fn not_found() -> Problem {
+pub fn not_found() -> Problem {
     Problem::new(Code::OrderNotFound, "Look at the id; an order of another customer is not shown.")
 }

@@ -11,6 +11,7 @@ use crate::{
     event, job,
     order::{self, Arrival, OnSuccess, Order},
     refund::{self, Cause},
+    subscribe_message,
 };
 
 /// Writes the next state down, with everything that follows.
@@ -84,6 +85,7 @@ fn pay_order(
             let more = [("payment", numbers(payment)), ("late", late)];
             order::happened(tx, app, now, event::Type::OrderPaid, &order, more)?;
             tracing::info!(order.id = order.id, payment.id = payment.id, order.arrival = ?arrival, "order paid");
+            subscribe_message::order_paid(tx, app, now, &order)?;
             if arrival == Arrival::AfterClosing { accept(tx, app, now, payment, &order) } else { Ok(()) }
         }
         OnSuccess::SecondPayment => give_back(tx, app, now, payment, &order, Cause::SecondPayment),

@@ -17,7 +17,10 @@ mod store;
 use jiff::Timestamp;
 use weixin::{AppId, MchId, OpenId, OrderAmount, OutTradeNo};
 
-use crate::config::Api;
+use crate::{
+    config::Api,
+    database::{DatabaseError, Tx},
+};
 pub use close::run_close_job;
 pub(crate) use close::{begin_closing, close_of_order, is_any_live};
 pub use keys::keep_keys_fresh;
@@ -27,6 +30,14 @@ pub use poll::{QueryError, refresh, run_poll_job, run_query_job};
 pub use prepay::pay;
 pub use state::{Absence, Event, Next, STILL_ARRIVES, State};
 pub(crate) use store::{find, find_by_number};
+
+/// The order that a number of WeChat Pay belongs to.
+///
+/// # Errors
+/// The database fails.
+pub fn order_of(tx: &mut Tx, mchid: &str, out_trade_no: &str) -> Result<Option<String>, DatabaseError> {
+    Ok(find_by_number(tx, mchid, out_trade_no)?.map(|payment| payment.order_id))
+}
 
 /// One attempt to pay an order.
 #[derive(Clone, Debug, PartialEq, Eq)]

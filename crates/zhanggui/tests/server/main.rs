@@ -4,6 +4,7 @@
 
 mod api;
 mod close;
+mod customer_service;
 mod explore;
 mod flow;
 mod impostor;
@@ -11,11 +12,14 @@ mod login;
 mod mutation;
 mod notify;
 mod order;
+mod picture;
 mod poll;
 mod prepay;
+mod push;
 mod refund;
 mod settle;
 mod start;
+mod subscribe_message;
 #[path = "../support/mod.rs"]
 mod support;
 mod v3;
