@@ -193,6 +193,12 @@ impl Simulator {
         self.shared.time(&self.shared.world())
     }
 
+    /// The simulator's time as a clock for others, so that a server beside it lives in the same time.
+    pub fn clock(&self) -> Clock {
+        let shared = Arc::clone(&self.shared);
+        Arc::new(move || shared.time(&shared.world()))
+    }
+
     /// Moves the simulator's time on. With [`Delivery::OnDemand`] nothing is sent by that.
     pub fn advance(&self, by: SignedDuration) -> Timestamp {
         self.shared.advance(by)

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     api_key::{self, Scope},
     app::App,
-    clock::{system_clock, system_entropy},
+    clock::system_entropy,
     config::{Api, Config, LogFormat, empty_environment, new_master_key},
     database::{Realm, migrate},
     product::{self, Product},
@@ -84,8 +84,10 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
     })
     .await?;
     let config = configuration(&Place { folder: data, port, api: Api::V3 }, &simulator.base_url())?;
-    migrate(&config.database, Realm::Simulated, system_clock()()).await?;
-    let server = Running::start(config).await?;
+    // One time for both: whoever moves WeChat's clock sees what the server does later.
+    let clock = simulator.clock();
+    migrate(&config.database, Realm::Simulated, clock()).await?;
+    let server = Running::start(config, clock).await?;
     add_sample_products(&server.app).await?;
     let key = development_key(data, &server).await?;
     announce(&arguments, &server, &simulator, &key);
