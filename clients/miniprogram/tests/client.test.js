@@ -2,6 +2,8 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { readFileSync } = require('node:fs');
+const { join } = require('node:path');
 const { after, before, test } = require('node:test');
 
 const { create, ZhangguiError } = require('../zhanggui.js');
@@ -316,4 +318,9 @@ test('without a storage that works it works all the same', async () => {
     };
   }
   assert.equal((await phone.open().pay(COFFEE)).outcome, 'paid');
+});
+
+test('the sample shop has this very client', () => {
+  const read = (...path) => readFileSync(join(__dirname, ...path), 'utf8');
+  assert.equal(read('../../../examples/shop/zhanggui.js'), read('../zhanggui.js'));
 });
