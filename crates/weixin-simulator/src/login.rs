@@ -37,6 +37,9 @@ pub(crate) struct Customer {
     session_key_made_at: Option<Timestamp>,
     minute: i64,
     logins_in_minute: u32,
+    /// When the customer last had the app open.
+    #[serde(default)]
+    active_at: Option<Timestamp>,
 }
 
 /// What `wx.login` gave to a phone.
@@ -73,6 +76,7 @@ impl World {
                 session_key_made_at: None,
                 minute: 0,
                 logins_in_minute: 0,
+                active_at: None,
             };
             self.customers.insert(key.clone(), customer);
         }
@@ -94,6 +98,7 @@ impl World {
         // The key comes from `customer` above and customers are never taken away.
         let made = self.customers.get_mut(customer).map_or(0, |customer| {
             customer.codes_made += 1;
+            customer.active_at = Some(now);
             customer.codes_made
         });
         let code = seed.js_code(customer, made);
@@ -106,6 +111,13 @@ impl World {
             self.codes.remove(&oldest);
         }
         code
+    }
+
+    /// The customer has the app open.
+    pub(crate) fn is_active(&mut self, customer: &str, now: Timestamp) {
+        if let Some(customer) = self.customers.get_mut(customer) {
+            customer.active_at = Some(now);
+        }
     }
 
     /// Tells the app's server who ran `wx.login`. The checks stand in WeChat's order.

@@ -17,8 +17,9 @@ use crate::{
     Shared,
     answer::{Answer, AnswerBody, Cut, respond},
     control,
+    customer_service::{PICTURE_PREFIX, picture},
     fault::FaultKind,
-    login, pay, token,
+    login, mini_program, pay, token,
     wire::{Direction, Exchange},
     world::World,
 };
@@ -70,7 +71,7 @@ impl Request {
     }
 }
 
-/// The endpoints of WeChat that are played, apart from those of [`pay::v3`].
+/// The endpoints of WeChat that are played, apart from those of [`pay::v3`] and [`mini_program`].
 pub(crate) const ENDPOINTS: [&str; 7] = [
     "/pay/unifiedorder",
     "/pay/orderquery",
@@ -190,15 +191,19 @@ fn route(shared: &Shared, world: &mut World, now: Timestamp, request: &Request, 
         // Undocumented, but met by many whose HTTP client began to stream its bodies.
         return Answer::new(412, "text/plain", "");
     }
+    if let Some(answer) = mini_program::answer(world, now, request) {
+        return answer;
+    }
     match request.path.as_str() {
         "/sns/jscode2session" => login::jscode2session(world, now, request),
         "/cgi-bin/stable_token" => token::stable_token(world, now, request),
         "/cgi-bin/token" => token::classic_token(world, now, request),
         "/cgi-bin/getcallbackip" => token::callback_ip(world, now, request),
+        path if path.starts_with(PICTURE_PREFIX) => picture(world, now, request),
         path if pay::is_path(path) => pay::answer(&shared.strictness, world, now, request, fault),
         path if path.starts_with("/v3/") => pay::v3::answer(world, now, request, fault),
         path if path.starts_with("/cgi-bin/") || path.starts_with("/wxa/") || path.starts_with("/sns/") => {
-            Answer::errcode(world.seed(), now, request, ErrCode(40066))
+            Answer::errcode(world.seed(), now, request, ErrCode::INVALID_URL)
         }
         _ => Answer::page(404),
     }

@@ -9,6 +9,7 @@ mod login;
 mod notification;
 mod order;
 mod phone;
+mod push;
 mod repeatable;
 mod support;
 mod token;

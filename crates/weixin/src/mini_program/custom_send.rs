@@ -1,8 +1,8 @@
 //! `POST /cgi-bin/message/custom/send`: a customer-service message to a customer.
 //!
 //! A customer's message allows five within 48 hours, entering the session two within a minute. There is no number that
-//! would make a repetition harmless, so after a time-out a message may have been delivered ([`Conclusion`] is about
-//! answers only).
+//! would make a repetition harmless, so after a time-out a message may have been delivered. What a refusal means is told
+//! by [`Conclusion`](super::Conclusion).
 //!
 //! Source: <https://developers.weixin.qq.com/miniprogram/dev/server/API/kf-mgnt/kf-message/api_sendcustommessage.html>,
 //! <https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/customer-message/send.html>.
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    BusinessId, Class, ErrCode, KfAccount, MediaId, PagePath, WebUrl,
+    BusinessId, ErrCode, KfAccount, MediaId, PagePath, WebUrl,
     field::is_line,
     message_text::{MessageText, TEXT_BYTES_MAX},
     read_body,
@@ -282,39 +282,6 @@ fn checked<T>(text: Option<String>, parse: fn(String) -> Result<T, FieldError>) 
     parse(text.ok_or(ErrCode::DATA_FORMAT)?).map_err(|_| ErrCode::INVALID_ARGS)
 }
 
-/// What may be concluded from WeChat's refusal of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Conclusion {
-    /// WeChat did not take it, because of the moment and not because of the message: it may be sent again.
-    NotAccepted(Again),
-    /// WeChat did not take it and never will as it is.
-    Refused,
-    /// An inner failure of WeChat that no page explains: it may have been delivered.
-    Unknown,
-}
-
-/// How a message that was not accepted may be sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
-    /// At most once: WeChat says "busy" of some messages that it will never take, too.
-    Once,
-    /// When the reason is gone: another token, the next minute, an address that was let in.
-    Later,
-}
-
-impl Conclusion {
-    /// From the code of an answer. No answer, or one that cannot be read, is always unknown.
-    pub fn from_refusal(errcode: ErrCode) -> Self {
-        match errcode.class() {
-            Class::Busy => Self::NotAccepted(Again::Once),
-            Class::TokenStale | Class::Rate | Class::Address => Self::NotAccepted(Again::Later),
-            // Documented refusals are positive numbers.
-            _ if errcode.0 < 0 => Self::Unknown,
-            _ => Self::Refused,
-        }
-    }
-}
-
 /// The codes that are documented or known for this endpoint, besides those of access tokens.
 pub const ERR_CODES: &[ErrCode] = &[
     ErrCode::BUSY,
@@ -431,20 +398,5 @@ mod tests {
         };
         assert_eq!(refusal(&card("mine", "a")), ErrCode::INVALID_APPID);
         assert_eq!(refusal(&card("wx0a1b2c3d4e5f6071", "/a")), ErrCode::INVALID_ARGS);
-    }
-
-    #[test]
-    fn only_what_proves_that_nothing_was_accepted_may_be_sent_again() {
-        let conclusion = |code| Conclusion::from_refusal(ErrCode(code));
-        assert_eq!(conclusion(-1), Conclusion::NotAccepted(Again::Once));
-        for later in [40001, 40014, 42001, 45009, 45011, 44990, 40164] {
-            assert_eq!(conclusion(later), Conclusion::NotAccepted(Again::Later), "{later}");
-        }
-        for refused in
-            [40003, 40007, 40008, 40013, 44004, 45002, 45015, 45047, 45162, 47001, 48001, 50002, 70000, 99999]
-        {
-            assert_eq!(conclusion(refused), Conclusion::Refused, "{refused}");
-        }
-        assert_eq!(conclusion(-217), Conclusion::Unknown);
     }
 }

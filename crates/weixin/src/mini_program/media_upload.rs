@@ -159,7 +159,7 @@ mod tests {
     const GIF: &[u8] = b"GIF89a\x10\0\x20\0\0\0\0;";
 
     fn boundary() -> Boundary {
-        Boundary::from_random([7; 16])
+        Boundary::from_nonce(&crate::NonceStr::from_random([7; 16]))
     }
 
     fn read(body: &[u8]) -> Result<Request, ErrCode> {

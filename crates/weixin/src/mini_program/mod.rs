@@ -6,23 +6,32 @@
 //! Source: <https://developers.weixin.qq.com/miniprogram/dev/server/API/>.
 
 pub mod callback_ip;
+pub mod check_session_key;
 pub mod code2session;
+mod conclusion;
 pub mod custom_send;
 mod err_code;
 mod field;
+pub mod media_check_async;
 pub mod media_get;
 pub mod media_upload;
 pub mod message_text;
+pub mod msg_sec_check;
 pub mod multipart;
+pub mod open_data;
 pub mod phone_number;
 pub mod picture;
+pub mod reset_session_key;
 pub mod stable_token;
+pub mod subscribe_send;
+mod template_value;
 pub mod typing;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::AccessToken;
 
+pub use conclusion::{Again, Conclusion};
 pub use err_code::{Class, ErrCode};
 pub use field::{BusinessId, KfAccount, MediaId, PagePath, WebUrl};
 

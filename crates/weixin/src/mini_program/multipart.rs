@@ -5,7 +5,7 @@
 //!
 //! Source: <https://www.rfc-editor.org/rfc/rfc7578>.
 
-use crate::id::checked_text;
+use crate::{NonceStr, id::checked_text};
 
 /// More parts than any upload has.
 const PARTS_MAX: usize = 16;
@@ -23,9 +23,9 @@ checked_text! {
 }
 
 impl Boundary {
-    /// Sixteen random bytes: no file has them by accident.
-    pub fn from_random(bytes: [u8; 16]) -> Self {
-        Self(format!("zhanggui-{}", hex::encode(bytes)))
+    /// A random text: no file has it by accident.
+    pub fn from_nonce(nonce: &NonceStr) -> Self {
+        Self(format!("zhanggui-{nonce}"))
     }
 
     /// The `Content-Type` of a body with this boundary.
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_file_is_read_as_it_was_written_whatever_its_bytes() {
-        let boundary = Boundary::from_random([0xab; 16]);
+        let boundary = Boundary::from_nonce(&NonceStr::from_random([0xab; 16]));
         let name = FileName::parse("picture.png").unwrap();
         for bytes in [b"".as_slice(), b"\r\n", b"\r\n--", b"--zhanggui-abab\r\n\r\n", &(0..=255).collect::<Vec<u8>>()] {
             let body = write(&boundary, "media", &name, "image/png", bytes);

@@ -98,11 +98,15 @@ impl Response {
     /// # Errors
     /// A refusal; an answer that is not what the page describes; a number that was given to another app.
     pub fn read(body: &[u8], appid: &AppId) -> Result<Self, PhoneError> {
-        let response: Self = read_answer(body)?;
-        if response.phone_info.watermark.appid != appid.as_str() {
-            return Err(PhoneError::OtherApp);
-        }
-        Ok(response)
+        read_answer::<Self>(body)?.of_app(appid)
+    }
+
+    /// The same, if it was given to this app.
+    ///
+    /// # Errors
+    /// The number was given to another app.
+    pub fn of_app(self, appid: &AppId) -> Result<Self, PhoneError> {
+        if self.phone_info.watermark.appid == appid.as_str() { Ok(self) } else { Err(PhoneError::OtherApp) }
     }
 
     /// Writes the answer.

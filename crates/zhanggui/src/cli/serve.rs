@@ -8,6 +8,7 @@ use crate::{
     background::Background,
     clock::{Clock, system_clock, system_entropy},
     config::Config,
+    customer_service,
     http::Server,
     job, payment,
 };
@@ -33,7 +34,7 @@ pub(super) async fn run(arguments: &ServeArgs) -> Result<(), CliError> {
 pub(super) struct Running {
     pub(super) app: Arc<App>,
     pub(super) http: Server,
-    background: [Background; 2],
+    background: [Background; 3],
 }
 
 impl Running {
@@ -41,7 +42,11 @@ impl Running {
         let database = open(&config).await?;
         let app = App::new(config, database, clock, system_entropy())?;
         let http = Server::start(Arc::clone(&app)).await?;
-        let background = [job::start(Arc::clone(&app)), payment::keep_keys_fresh(Arc::clone(&app))];
+        let background = [
+            job::start(Arc::clone(&app)),
+            payment::keep_keys_fresh(Arc::clone(&app)),
+            customer_service::forget_old_pushes(Arc::clone(&app)),
+        ];
         Ok(Self { app, http, background })
     }
 

@@ -331,7 +331,8 @@ mod tests {
 
     #[test]
     fn a_rule_that_cannot_work_says_what_to_do() {
-        let wrong: [(fn(&mut Draft), &str); 8] = [
+        type Change = fn(&mut Draft);
+        let wrong: [(Change, &str); 8] = [
             (|draft| draft.on = "never".to_owned(), "on must be"),
             (|_| {}, "does nothing"),
             (|draft| draft.handler = Some("boss".to_owned()), "boss must be"),

@@ -10,6 +10,7 @@ mod mutation;
 mod notify;
 mod order;
 mod prepay;
+mod push;
 mod settle;
 mod start;
 #[path = "../support/mod.rs"]

@@ -7,7 +7,10 @@ use std::{
 };
 
 use tempfile::TempDir;
-use weixin::{AppId, Fen};
+use weixin::{
+    AppId, Fen,
+    push::{Format, Mode},
+};
 use weixin_simulator::{Options, Simulator};
 use zhanggui::{
     api_key::{self, Scope},
@@ -17,7 +20,7 @@ use zhanggui::{
 };
 
 use super::{
-    Attacker, DEMO, Letter, LetterV3, ManualClock, Merchant, Node, OTHER, Phone, Shop, entropy_of,
+    Attacker, DEMO, DEMO_PUSH, Letter, LetterV3, ManualClock, Merchant, Node, OTHER, Phone, Pusher, Shop, entropy_of,
     letter::Told,
     node::Recipe,
     postgres,
@@ -152,6 +155,17 @@ impl World {
         Merchant { key, http: self.node().http.clone() }
     }
 
+    /// WeChat's side of message push for the demonstration's app.
+    pub(crate) fn pusher(&self, format: Format) -> Pusher {
+        let mode = Mode::from_word(self.shop.push.mode).unwrap();
+        Pusher::new(self.node().http.clone(), &DEMO_PUSH, mode, format)
+    }
+
+    /// The time in seconds since 1970.
+    pub(crate) fn now_s(&self) -> i64 {
+        self.clock.now().as_second()
+    }
+
     pub(crate) fn attacker(&self) -> Attacker {
         Attacker { http: self.node().http.clone() }
     }
@@ -221,6 +235,11 @@ impl World {
             "SELECT id, subject, reason FROM attention ORDER BY id",
             "SELECT kind, subject, run_ms, fence FROM job ORDER BY kind, subject",
             "SELECT id, openid FROM customer ORDER BY id",
+            "SELECT appid, dedupe_key, copies FROM push ORDER BY appid, dedupe_key",
+            "SELECT id, handler, unread, allowance_left FROM conversation ORDER BY id",
+            "SELECT id, state FROM message ORDER BY id",
+            "SELECT id, state FROM picture ORDER BY id",
+            "SELECT position, type FROM event ORDER BY position",
         ] {
             tables.push(self.rows(sql, &[]).await);
         }
