@@ -2,8 +2,4 @@
 const { create } = require('./zhanggui.js');
 const { baseUrl } = require('./config.js');
 
-App({
-  onLaunch() {
-    this.shop = create({ baseUrl });
-  },
-});
+App({ shop: create({ baseUrl }) });

@@ -5,5 +5,5 @@ const ext = wx.getExtConfigSync ? wx.getExtConfigSync() : {};
 module.exports = {
   baseUrl: ext.baseUrl || 'http://127.0.0.1:8080',
   // The template of a subscribe message "your order was shipped", from the console of the mini program.
-  shippedTemplate: ext.shippedTemplate || 'fake_template_of_the_simulator_0000000000',
+  shippedTemplate: ext.shippedTemplate || 'fakeTemplateShipped',
 };

@@ -7,6 +7,7 @@
 //!
 //! * [`Simulator`]: the library handle. [`Phone`]: a customer.
 //! * [`control`]: the same over HTTP, for other languages.
+//! * `/phone`: the phone in a browser, see [`PhonePage`].
 //! * [`run`]: the command line.
 //! * [`MerchantV3Setup`], [`KeyMode`], [`Rotation`]: the keys of API v3. All that come with the crate are fake: the
 //!   constants `DEMO_…`, and as files in `fixtures/` or by `--write-keys`.
@@ -21,6 +22,7 @@
 //! ```
 
 mod answer;
+mod browser;
 mod cli;
 mod clock;
 pub mod control;
@@ -57,6 +59,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use weixin::{AppId, MchId, OpenId};
 
+pub use browser::PhonePage;
 pub use cli::{KeyFileError, RunError, SimArgs, run};
 pub use clock::{Clock, system_clock};
 pub use customer_service::{
@@ -72,7 +75,7 @@ pub use options::{
     DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_MERCHANT_SERIAL, DEMO_ORIGINAL_ID, DEMO_PUBLIC_KEY_ID,
     DEMO_PUSH_TOKEN, Delivery, MerchantSetup, MerchantV3Setup, Options, Setup, Strictness,
 };
-pub use pay::{Api, Attempt, Choice, NotificationState, PhoneError, UNPAID_CLOSED_AFTER_S};
+pub use pay::{Api, Attempt, Choice, NotificationState, PaymentSheet, PhoneError, UNPAID_CLOSED_AFTER_S};
 pub use phone::Phone;
 pub use platform::{
     DEMO_PLATFORM_CERTIFICATE_2_PEM, DEMO_PLATFORM_CERTIFICATE_PEM, DEMO_PUBLIC_KEY_PEM, KeyMode, Rotation,
@@ -121,6 +124,7 @@ impl Simulator {
             push_work: Notify::new(),
             dirty: Notify::new(),
             state_file: options.state_file,
+            phone_page: options.phone_page,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -138,6 +142,11 @@ impl Simulator {
     /// Where it listens, for both API hosts: `http://127.0.0.1:…`, without a slash at the end.
     pub fn base_url(&self) -> String {
         self.shared.base_url()
+    }
+
+    /// Where the phone in the browser is.
+    pub fn phone_url(&self) -> String {
+        format!("{}{}/", self.base_url(), browser::PATH)
     }
 
     /// The app of the demonstration, for those who use [`Options::demo`] or [`Options::for_tests`].

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use weixin::{ApiV2Key, ApiV3Key, AppId, AppSecret, MchId, pay::v3::PublicKeyId};
 
 use crate::{
+    browser::PhonePage,
     clock::{Clock, system_clock},
     merchant::MerchantCertificate,
     platform::{KeyMode, public_key_id},
@@ -54,6 +55,8 @@ pub struct Options {
     pub state_file: Option<PathBuf>,
     /// Where WeChat's pages leave room.
     pub strictness: Strictness,
+    /// What the phone in the browser runs.
+    pub phone_page: PhonePage,
 }
 
 impl std::fmt::Debug for Options {
@@ -65,6 +68,7 @@ impl std::fmt::Debug for Options {
             .field("world", &self.world)
             .field("state_file", &self.state_file)
             .field("strictness", &self.strictness)
+            .field("phone_page", &self.phone_page)
             .finish_non_exhaustive()
     }
 }
@@ -85,6 +89,7 @@ impl Options {
             world: Setup::demo(),
             state_file: None,
             strictness: Strictness::default(),
+            phone_page: PhonePage::default(),
         }
     }
 }

@@ -16,7 +16,7 @@ use weixin::mini_program::ErrCode;
 use crate::{
     Shared,
     answer::{Answer, AnswerBody, Cut, respond},
-    control,
+    browser, control,
     customer_service::{PICTURE_PREFIX, picture},
     fault::FaultKind,
     login, mini_program, pay, token,
@@ -142,6 +142,9 @@ async fn handle(
         body,
         peer,
     };
+    if browser::is_path(&request.path) {
+        return Ok(respond(browser::answer(&shared, &request).await, None));
+    }
     if request.path.starts_with(control::PREFIX) {
         return Ok(respond(control::handle(&shared, &request).await, None));
     }

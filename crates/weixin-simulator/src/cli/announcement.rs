@@ -21,6 +21,7 @@ pub(super) fn json(sim: &Simulator, setup: &Setup) -> Value {
     json!({
         "base_url": url,
         "control_url": format!("{url}/_sim/"),
+        "phone_url": sim.phone_url(),
         "apps": apps.collect::<Vec<_>>(),
         "merchants": merchants.collect::<Vec<_>>(),
         "merchants_v3": setup.merchants_v3.iter().map(merchant_v3).collect::<Vec<_>>(),
@@ -50,9 +51,9 @@ fn serials(merchant: &MerchantV3Setup) -> Vec<&str> {
 
 /// For people.
 pub(super) fn text(sim: &Simulator, setup: &Setup, keys: Option<&Path>) -> String {
-    let url = sim.base_url();
+    let (url, phone) = (sim.base_url(), sim.phone_url());
     let mut text = format!(
-        "WeChat is played at {url}\n\
+        "WeChat is played at {url}, the phone is {phone}\n\
          Use it in place of https://api.mch.weixin.qq.com and https://api.weixin.qq.com. No money moves, no key is real.\n"
     );
     for app in &setup.apps {

@@ -14,7 +14,8 @@ use weixin::{ApiV2Key, ApiV3Key, AppId, AppSecret, FieldError, MchId, pay::v3::K
 pub use key_files::KeyFileError;
 
 use crate::{
-    AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, Options, Setup, Simulator, StartError,
+    AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, Options, PhonePage, Setup, Simulator,
+    StartError,
 };
 
 /// The arguments.
@@ -44,6 +45,12 @@ pub struct SimArgs {
     /// Keep the state in this file
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    /// The server that the mini program on the phone in the browser calls
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub server: String,
+    /// The mini program on the phone in the browser: a folder with app.json. Without it the sample shop runs
+    #[arg(long, value_name = "DIR")]
+    pub program: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
@@ -79,6 +86,7 @@ impl SimArgs {
             seed: self.seed,
             world: Setup { apps, merchants, merchants_v3 },
             state_file: self.state.clone(),
+            phone_page: PhonePage { server: Some(self.server.clone()), program: self.program.clone() },
             ..Options::demo()
         })
     }

@@ -12,7 +12,7 @@ use std::{
 use weixin::{AppId, Fen};
 use weixin_simulator::{
     DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, DEMO_MERCHANT_CERTIFICATE_PEM,
-    DEMO_MERCHANT_KEY_PEM, DEMO_PUBLIC_KEY_ID, DEMO_PUBLIC_KEY_PEM, Options, Simulator,
+    DEMO_MERCHANT_KEY_PEM, DEMO_PUBLIC_KEY_ID, DEMO_PUBLIC_KEY_PEM, Options, PhonePage, Simulator,
 };
 
 use super::{
@@ -42,6 +42,9 @@ pub(super) struct DevArgs {
     /// The first port to try for the server; the next free one is taken
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// The mini program on the phone: a folder with app.json. Without it the sample shop runs
+    #[arg(long, value_name = "FOLDER")]
+    program: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -80,6 +83,7 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
     let simulator = Simulator::start(Options {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(port.saturating_add(1))?)),
         state_file: Some(data.join("simulator.json")),
+        phone_page: PhonePage { server: Some(format!("http://127.0.0.1:{port}")), program: arguments.program.clone() },
         ..Options::demo()
     })
     .await?;
@@ -210,11 +214,13 @@ async fn development_key(data: &Path, server: &Running) -> Result<String, CliErr
 
 fn announce(arguments: &DevArgs, server: &Running, simulator: &Simulator, key: &str) {
     let (address, wechat, data) = (server.http.address(), simulator.base_url(), arguments.data.display());
+    let phone = simulator.phone_url();
     if arguments.json {
         let object = serde_json::json!({
             "server": format!("http://{address}"),
             "wechat": wechat,
             "control": format!("{wechat}/_sim/"),
+            "phone": simulator.phone_url(),
             "api_key": key,
             "appid": DEMO_APPID,
             "data": data.to_string(),
@@ -225,6 +231,7 @@ fn announce(arguments: &DevArgs, server: &Running, simulator: &Simulator, key: &
     }
     anstream::println!(
         "Zhanggui runs on this machine. All keys are fake, no money moves.\n\n  \
+         phone     {phone}  (open it: a customer, a shop, and WeChat)\n  \
          server    http://{address}\n  \
          WeChat    {wechat}  (simulated; its control API is {wechat}/_sim/)\n  \
          API key   {key}\n  \
