@@ -38,9 +38,11 @@ mod phone;
 mod platform;
 mod push;
 mod random;
+mod refunds;
 mod server;
 mod shared;
 mod state_file;
+mod tls;
 mod token;
 mod wire;
 mod world;
@@ -70,12 +72,21 @@ pub use fault::{Fault, FaultKind, NOTIFICATION, PUSH};
 pub use ledger::{ConversationEntry, Ledger, Payment, RefundEntry};
 pub use login::{LOGINS_PER_MINUTE_MAX, SESSION_KEY_STAYS_S, UnknownApp};
 pub use merchant::{MerchantCertificate, Standing};
+pub use mini_program::{
+    content_check::{ContentWords, MEDIA_CHECK_AFTER_S, VISIT_WITHIN_S},
+    phone_number::PhoneNumber,
+    subscribe::{Consent, Notice, TemplateKind, TemplateSetup, UnknownTemplate},
+};
 pub use options::{
     AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_ENCODING_AES_KEY, DEMO_MCHID,
-    DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_MERCHANT_SERIAL, DEMO_ORIGINAL_ID, DEMO_PUBLIC_KEY_ID,
-    DEMO_PUSH_TOKEN, Delivery, MerchantSetup, MerchantV3Setup, Options, Setup, Strictness,
+    DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_MERCHANT_P12, DEMO_MERCHANT_SERIAL, DEMO_ORIGINAL_ID,
+    DEMO_PAID_TEMPLATE_ID, DEMO_PUBLIC_KEY_ID, DEMO_PUSH_TOKEN, DEMO_SHIPPED_TEMPLATE_ID, DEMO_TLS_AUTHORITY_PEM,
+    Delivery, MerchantSetup, MerchantV3Setup, Options, Setup, Strictness,
 };
-pub use pay::{Api, Attempt, Choice, NotificationState, PaymentSheet, PhoneError, UNPAID_CLOSED_AFTER_S};
+pub use pay::{
+    Api, Attempt, Choice, NotificationState, PaymentSheet, PhoneError, RefundEnding, RefundError, RefundSource,
+    UNPAID_CLOSED_AFTER_S,
+};
 pub use phone::Phone;
 pub use platform::{
     DEMO_PLATFORM_CERTIFICATE_2_PEM, DEMO_PLATFORM_CERTIFICATE_PEM, DEMO_PUBLIC_KEY_PEM, KeyMode, Rotation,
@@ -99,23 +110,24 @@ pub struct Simulator {
 impl Simulator {
     /// Starts to listen. Only a loopback address is taken: the simulator has no authentication.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        if !options.listen.ip().is_loopback() {
-            return Err(StartError::NotLoopback(options.listen));
+        if let Some(outside) = options.all_addresses().find(|address| !address.ip().is_loopback()) {
+            return Err(StartError::NotLoopback(outside));
         }
         let mut world = match &options.state_file {
             Some(path) => state_file::load(path)?.unwrap_or_else(|| World::new(options.seed)),
             None => World::new(options.seed),
         };
         world.set_up(&options.world);
-        let listener = TcpListener::bind(options.listen).await.map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => StartError::AddressInUse(options.listen),
-            _ => StartError::Bind { address: options.listen, source: error },
-        })?;
-        let address = listener.local_addr().map_err(|source| StartError::Bind { address: options.listen, source })?;
+        let (listener, address) = bind(options.listen).await?;
+        let (tls_listener, tls_address) = match options.listen_tls {
+            Some(address) => Some(bind(address).await?).unzip(),
+            None => (None, None),
+        };
         let shared = Arc::new(Shared {
             world: Mutex::new(world),
             clock: options.clock,
             address,
+            tls_address,
             strictness: options.strictness,
             delivery: options.delivery,
             wire: wire::WireLog::default(),
@@ -128,7 +140,11 @@ impl Simulator {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        shared.tasks.spawn(server::listen(Arc::clone(&shared), listener));
+        if let Some(listener) = tls_listener {
+            let acceptor = tls::acceptor().map_err(StartError::Tls)?;
+            shared.tasks.spawn(server::listen(Arc::clone(&shared), listener, Some(acceptor)));
+        }
+        shared.tasks.spawn(server::listen(Arc::clone(&shared), listener, None));
         if shared.delivery == Delivery::Automatic {
             shared.tasks.spawn(pay::run_automatically(Arc::clone(&shared)));
             shared.tasks.spawn(push::run_automatically(Arc::clone(&shared)));
@@ -205,11 +221,6 @@ impl Simulator {
         self.shared.switch(|switches| switches.probe_per_mille = probe_per_mille);
     }
 
-    /// How many simulated seconds a refund takes that is made from now on. Three at first.
-    pub fn set_refund_after_s(&self, refund_after_s: u32) {
-        self.shared.switch(|switches| switches.refund_after_s = refund_after_s);
-    }
-
     /// The simulator's time: the base clock and the offset.
     pub fn now(&self) -> Timestamp {
         self.shared.time(&self.shared.world())
@@ -251,6 +262,12 @@ impl Simulator {
     /// The setting of message push of an app, if it was ever set.
     pub fn push_setup(&self, appid: &AppId) -> Option<PushSetup> {
         self.shared.world().apps.get(appid.as_str())?.push.clone()
+    }
+
+    /// What content checks find from now on.
+    pub fn set_content_words(&self, words: ContentWords) {
+        self.shared.world().content_words = words;
+        self.shared.changed();
     }
 
     /// The tool of WeChat's own agents of an app.
@@ -310,6 +327,16 @@ pub(crate) async fn deliver_due(shared: &Arc<Shared>) -> usize {
     notifications + pushes
 }
 
+async fn bind(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Bind { address: wanted, source };
+    let listener = TcpListener::bind(wanted).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => StartError::AddressInUse(wanted),
+        _ => failed(error),
+    })?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
 impl Drop for Simulator {
     fn drop(&mut self) {
         self.shared.stop.cancel();
@@ -336,7 +363,9 @@ pub enum StartError {
     )]
     NotLoopback(SocketAddr),
     /// Somebody else listens there.
-    #[error("{0} is in use by another program; stop it, or choose another port with --listen 127.0.0.1:PORT (0 = any)")]
+    #[error(
+        "{0} is in use by another program; stop it, or choose another port with --listen 127.0.0.1:PORT or --listen-tls 127.0.0.1:PORT (0 = any)"
+    )]
     AddressInUse(SocketAddr),
     /// The address cannot be listened at.
     #[error("the simulator cannot listen on {address}")]
@@ -349,6 +378,9 @@ pub enum StartError {
     /// The state file cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The TLS listener cannot be made.
+    #[error("the TLS listener cannot be made")]
+    Tls(#[source] rustls::Error),
     /// The HTTP client for notifications cannot be made.
     #[error("the HTTP client for notifications cannot be made")]
     Mailer(#[source] reqwest::Error),

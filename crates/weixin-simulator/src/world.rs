@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use weixin::{AppId, AppSecret, MchId};
+use weixin::{AppId, AppSecret, Fen, MchId};
 
 use crate::{
     Rotation,
@@ -12,8 +12,13 @@ use crate::{
     fault::Faults,
     login::{Customer, LoginCode},
     merchant::{Merchant, MerchantV3, read_secret},
+    mini_program::{
+        content_check::ContentWords,
+        phone_number::GivenCode,
+        subscribe::{Notice, TemplateSetup},
+    },
     options::{AppSetup, Setup},
-    pay::{EchoToTell, Order, Prepay, Refund, Subject},
+    pay::{EchoToTell, Order, Prepay, Refund, RefundEnding, Subject},
     push::{Outbox, PushSetup, expose_push, read_push},
     random::Seed,
     token::Tokens,
@@ -47,6 +52,12 @@ pub(crate) struct World {
     /// By `mchid/out_refund_no`.
     #[serde(default)]
     pub(crate) refunds: BTreeMap<String, Refund>,
+    /// What a merchant has to refund from, by `mchid`. Without an entry there is no limit.
+    #[serde(default)]
+    pub(crate) balances: BTreeMap<String, Fen>,
+    /// Where the merchant platform was told to report refunds, by `mchid`.
+    #[serde(default)]
+    pub(crate) refund_addresses: BTreeMap<String, String>,
     /// Self-tests with an address, by request and time.
     #[serde(default)]
     pub(crate) echoes: BTreeMap<String, EchoToTell>,
@@ -57,6 +68,14 @@ pub(crate) struct World {
     pub(crate) media: MediaStore,
     #[serde(default)]
     pub(crate) outbox: Outbox,
+    /// What the buttons for phone numbers gave, by code.
+    #[serde(default)]
+    pub(crate) phone_codes: BTreeMap<String, GivenCode>,
+    /// Subscribe messages that customers got.
+    #[serde(default)]
+    pub(crate) notices: Vec<Notice>,
+    #[serde(default)]
+    pub(crate) content_words: ContentWords,
     #[serde(default)]
     pub(crate) switches: Switches,
     /// When which notification is due; made again from orders and refunds after loading.
@@ -85,6 +104,8 @@ pub(crate) struct App {
     pub(crate) original_id: String,
     #[serde(default, serialize_with = "expose_push", deserialize_with = "read_push")]
     pub(crate) push: Option<PushSetup>,
+    #[serde(default)]
+    pub(crate) templates: Vec<TemplateSetup>,
 }
 
 /// What can be switched while the simulator runs. It outlives the process.
@@ -97,11 +118,18 @@ pub(crate) struct Switches {
     pub(crate) probe_per_mille: u16,
     /// How long a refund takes, in seconds.
     pub(crate) refund_after_s: u32,
+    /// How a refund ends that is made from now on.
+    pub(crate) refund_ending: RefundEnding,
 }
 
 impl Default for Switches {
     fn default() -> Self {
-        Self { rotation: Rotation::default(), probe_per_mille: 0, refund_after_s: REFUND_AFTER_S }
+        Self {
+            rotation: Rotation::default(),
+            probe_per_mille: 0,
+            refund_after_s: REFUND_AFTER_S,
+            refund_ending: RefundEnding::default(),
+        }
     }
 }
 
@@ -125,10 +153,15 @@ impl World {
             prepays: BTreeMap::new(),
             transactions: BTreeMap::new(),
             refunds: BTreeMap::new(),
+            balances: BTreeMap::new(),
+            refund_addresses: BTreeMap::new(),
             echoes: BTreeMap::new(),
             conversations: BTreeMap::new(),
             media: MediaStore::default(),
             outbox: Outbox::default(),
+            phone_codes: BTreeMap::new(),
+            notices: Vec::new(),
+            content_words: ContentWords::default(),
             switches: Switches::default(),
             due: BTreeSet::new(),
             probed: BTreeSet::new(),
@@ -172,6 +205,7 @@ impl World {
             tokens,
             original_id: setup.original_id.clone(),
             push: setup.push.clone().or(push),
+            templates: setup.templates.clone(),
         };
         self.apps.insert(setup.appid.to_string(), app);
     }

@@ -5,14 +5,20 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod access_token;
+mod app_calls;
 mod callback_v3;
+mod client_certificate;
+mod customer;
 mod events;
 mod fixture;
 mod fixture_v3;
+mod media;
+mod messages;
 mod mini_program;
 mod pay_v2;
 mod pay_v3;
 mod peer;
+mod refund;
 mod shop_v3;
 mod simulator;
 mod simulator_v3;

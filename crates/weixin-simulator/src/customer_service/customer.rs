@@ -75,16 +75,28 @@ impl Phone {
     }
 }
 
+/// The event of the contact button.
+const ENTER_SESSION: &str = "user_enter_tempsession";
+
 /// Source: <https://developers.weixin.qq.com/miniprogram/dev/component/button.html>.
 const SESSION_FROM_CHARACTERS_MAX: usize = 1024;
 
 impl World {
     fn enters_session(&mut self, now: Timestamp, key: &str, session_from: String) {
-        let conversation = self.conversation(key);
-        conversation.allowance.grant(now, ENTERING_ALLOWS);
-        let subject = format!("{key}/{}", conversation.next());
-        let fields = Fields::new().with("MsgType", "event").with("Event", "user_enter_tempsession");
-        self.push_of_customer(now, key, subject, fields.with("SessionFrom", session_from));
+        self.conversation(key).allowance.grant(now, ENTERING_ALLOWS);
+        let fields = Fields::new().with("SessionFrom", session_from);
+        self.push_event_of_customer(now, key, ENTER_SESSION, fields);
+    }
+
+    /// Pushes an event that a customer caused.
+    pub(crate) fn push_event_of_customer(&mut self, now: Timestamp, key: &str, event: &str, fields: Fields) {
+        let subject = format!("{key}/{}", self.conversation(key).next());
+        let mut all = Fields::new().with("MsgType", "event").with("Event", event);
+        for (name, value) in fields.iter() {
+            all = all.with(name, value.clone());
+        }
+        let in_chat = event == ENTER_SESSION;
+        self.push_of_customer(now, key, subject, all, in_chat);
     }
 
     /// The customer says something. WeChat's number of it comes back.
@@ -99,7 +111,7 @@ impl World {
             true => None,
             false => {
                 let fields = message_fields(&said, &shared.base_url()).with("MsgId", msg_id);
-                self.push_of_customer(now, key, format!("{key}/{msg_id}"), fields)
+                self.push_of_customer(now, key, format!("{key}/{msg_id}"), fields, true)
             }
         };
         let way = pushed.map_or(Way::Agents, Way::Push);
@@ -113,13 +125,20 @@ impl World {
         msg_id
     }
 
-    /// Pushes something that a customer did, if the app has message push.
-    fn push_of_customer(&mut self, now: Timestamp, key: &str, subject: String, fields: Fields) -> Option<u64> {
+    /// Pushes something that a customer did, if the app has message push. What was done in the chat fails in the chat.
+    fn push_of_customer(
+        &mut self,
+        now: Timestamp,
+        key: &str,
+        subject: String,
+        fields: Fields,
+        in_chat: bool,
+    ) -> Option<u64> {
         let customer = self.customers.get(key)?;
         let push = NewPush {
             appid: customer.appid.clone(),
             from: customer.openid.clone(),
-            chat: Some(key.to_owned()),
+            chat: in_chat.then(|| key.to_owned()),
             subject,
             fields,
         };

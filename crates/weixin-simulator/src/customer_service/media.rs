@@ -8,12 +8,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use weixin::{AppId, mini_program::ErrCode};
+use weixin::{
+    AppId,
+    mini_program::{ErrCode, media_upload::MEDIA_VALID_S, picture::ImageKind},
+};
 
 use crate::{answer::Answer, random::Seed, server::Request, world::World};
-
-/// How long media are kept, in seconds.
-pub(crate) const MEDIA_VALID_S: i64 = 3 * 24 * 3600;
 
 /// Where the pictures of customers are served (`PicUrl`, `ThumbUrl`).
 pub(crate) const PICTURE_PREFIX: &str = "/mmbiz_pic/";
@@ -32,45 +32,14 @@ pub(crate) struct Media {
     stored_at: Timestamp,
 }
 
-/// A kind of picture that WeChat takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Picture {
-    Png,
-    Jpeg,
-    Gif,
-}
-
-impl Picture {
-    /// What the first bytes say.
-    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
-        let known: [(&[u8], Self); 4] = [
-            (b"\x89PNG\r\n\x1a\n", Self::Png),
-            (b"\xff\xd8\xff", Self::Jpeg),
-            (b"GIF87a", Self::Gif),
-            (b"GIF89a", Self::Gif),
-        ];
-        known.into_iter().find(|(start, _)| bytes.starts_with(start)).map(|(_, kind)| kind)
-    }
-}
-
 impl Media {
     pub(crate) fn content_type(&self) -> &'static str {
-        match Picture::of(&self.bytes) {
-            Some(Picture::Png) => "image/png",
-            Some(Picture::Jpeg) => "image/jpeg",
-            Some(Picture::Gif) => "image/gif",
-            None => "application/octet-stream",
-        }
+        ImageKind::sniff(&self.bytes).map_or("application/octet-stream", ImageKind::content_type)
     }
 
-    /// The name's ending.
+    /// The end of a file name.
     pub(crate) fn extension(&self) -> &'static str {
-        match Picture::of(&self.bytes) {
-            Some(Picture::Png) => "png",
-            Some(Picture::Jpeg) => "jpg",
-            Some(Picture::Gif) => "gif",
-            None => "bin",
-        }
+        ImageKind::sniff(&self.bytes).map_or("bin", ImageKind::extension)
     }
 }
 

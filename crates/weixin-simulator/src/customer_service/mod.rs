@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use agents::{AgentError, AgentLine, Agents, Handover, SESSION_LAPSES_AFTER_S, Session, Waiting};
 pub use allowance::{Allowance, ENTERING_ALLOWS, Grant, MESSAGE_ALLOWS};
 pub use chat::{ChatLine, CustomerMessage, FAILURE_LINE, Said, Sent, Speaker, Way};
-pub(crate) use media::{Media, MediaStore, PICTURE_PREFIX, Picture, picture};
+pub(crate) use media::{MediaStore, PICTURE_PREFIX, picture};
 
 use crate::world::World;
 
@@ -78,7 +78,7 @@ impl Conversation {
     }
 
     /// A number that no other message or event of the conversation has.
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.made += 1;
         self.made
     }

@@ -4,13 +4,18 @@
 //!
 //! Source: <https://developers.weixin.qq.com/miniprogram/dev/server/API/>.
 
+pub(crate) mod content_check;
 mod custom_send;
+mod media;
+pub(crate) mod phone_number;
+mod session_key;
+pub(crate) mod subscribe;
 mod typing;
 
 use jiff::Timestamp;
 use weixin::{
     AppId, OpenId,
-    mini_program::{ErrCode, custom_send as send, typing as type_},
+    mini_program::{self as protocol, ErrCode},
 };
 
 use crate::{answer::Answer, server::Request, world::World};
@@ -35,8 +40,23 @@ const fn post(path: &'static str, run: fn(Call<'_>) -> Result<Answer, Refusal>) 
     Endpoint { path, method: "POST", run }
 }
 
-const ENDPOINTS: [Endpoint; 3] =
-    [post(send::PATH, custom_send::send), post(type_::PATH, typing::typing), post(type_::SHORT_PATH, typing::typing)];
+const fn get(path: &'static str, run: fn(Call<'_>) -> Result<Answer, Refusal>) -> Endpoint {
+    Endpoint { path, method: "GET", run }
+}
+
+const ENDPOINTS: [Endpoint; 11] = [
+    post(protocol::custom_send::PATH, custom_send::send),
+    post(protocol::typing::PATH, typing::typing),
+    post(protocol::typing::SHORT_PATH, typing::typing),
+    post(protocol::media_upload::PATH, media::upload),
+    get(protocol::media_get::PATH, media::get),
+    post(protocol::phone_number::PATH, phone_number::phone_number),
+    get(protocol::check_session_key::PATH, session_key::check),
+    get(protocol::reset_session_key::PATH, session_key::reset),
+    post(protocol::subscribe_send::PATH, subscribe::send),
+    post(protocol::msg_sec_check::PATH, content_check::text),
+    post(protocol::media_check_async::PATH, content_check::media),
+];
 
 /// The paths of the endpoints.
 pub(crate) fn paths() -> impl Iterator<Item = &'static str> {

@@ -24,11 +24,11 @@ pub(super) fn typing(call: Call<'_>) -> Result<Answer, Refusal> {
     match request.command {
         Command::CancelTyping => conversation.typing_until = None,
         Command::Typing => {
-            if conversation.said_at.is_none_or(|at| now.as_second() - at.as_second() > AFTER_MESSAGE_S) {
-                return Err(ErrCode::TYPING_WITHOUT_MESSAGE.into());
-            }
             if conversation.typing_until.is_some_and(|until| now < until) {
                 return Err(ErrCode::ALREADY_TYPING.into());
+            }
+            if conversation.said_at.is_none_or(|at| now.as_second() - at.as_second() > AFTER_MESSAGE_S) {
+                return Err(ErrCode::TYPING_WITHOUT_MESSAGE.into());
             }
             conversation.typing_until = now.checked_add(SignedDuration::from_secs(SHOWN_S)).ok();
         }

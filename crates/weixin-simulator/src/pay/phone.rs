@@ -88,10 +88,12 @@ impl World {
         // It was there a moment ago.
         let Some(order) = self.orders.get_mut(&key) else { return Err(failed(PREPAY_ID_WRONG)) };
         order.pay(now, transaction_id.clone(), sign_type);
+        let (mchid, total) = (order.mchid.clone(), order.total);
         if order.notification.as_ref().is_some_and(Notification::is_pending) {
             self.due.insert((now, Subject::Payment(key.clone())));
         }
         self.transactions.insert(transaction_id.to_string(), key);
+        self.earn(&mchid, total);
         Ok(())
     }
 

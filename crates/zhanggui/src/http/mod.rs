@@ -54,6 +54,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/orders/{id}", get(order::read))
         .route("/v1/orders/{id}/pay", post(payment::pay))
         .route("/v1/orders/{id}/subscribe-messages", post(subscribe_message::request))
+        .route("/v1/orders/{id}/close", post(order::close))
         .route("/v1/events", get(event::list))
         .route("/v1/phone-number", post(session::phone_number))
         .route("/v1/conversations", get(customer_service::list))

@@ -7,15 +7,16 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use weixin::{Attach, Body, Fen, OpenId, OrderAmount};
 
-use super::{CNY, Item, Order, State as OrderState, View, store, view};
+use super::{CNY, Item, Order, State as OrderState, View, happened, store, view};
 use crate::{
     api_key::Scope,
     app::App,
     clock::ms,
     config,
     database::{DatabaseError, Tx},
+    event,
     http::{Caller, Code, JsonBody, Problem},
-    id, product,
+    id, job, product,
     session::{self, Customer},
 };
 
@@ -72,7 +73,9 @@ pub async fn create(
     };
     let now = app.now();
     let new_ids = (id::new(id::Kind::Order, now, &app.entropy), id::new(id::Kind::Customer, now, &app.entropy));
-    let order = app.database.write(move |tx| insert(tx, now, &new_ids, &draft)).await?;
+    let writing = Arc::clone(&app);
+    let order = app.database.write(move |tx| insert(tx, &writing, now, &new_ids, &draft)).await?;
+    app.event_wake.notify_waiters();
     tracing::info!(order.id = order.id, order.amount_fen = order.amount.fen().get(), "order created");
     Ok((StatusCode::CREATED, Json(view(&order))))
 }
@@ -200,6 +203,7 @@ fn description_problem(error: &weixin::FieldError) -> Problem {
 
 fn insert(
     tx: &mut Tx,
+    app: &App,
     now: Timestamp,
     (order_id, customer_id): &(String, String),
     draft: &Draft,
@@ -236,6 +240,8 @@ fn insert(
         paid: None,
     };
     store::insert(tx, &order)?;
+    job::schedule(tx, job::Kind::ExpireOrder, &order.id, order.expires, now)?;
+    happened(tx, app, now, event::Type::OrderCreated, &order, [])?;
     Ok(order)
 }
 

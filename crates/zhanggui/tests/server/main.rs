@@ -3,12 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod api;
+mod close;
+mod customer_service;
+mod explore;
 mod flow;
 mod impostor;
 mod login;
 mod mutation;
 mod notify;
 mod order;
+mod poll;
 mod prepay;
 mod push;
 mod settle;

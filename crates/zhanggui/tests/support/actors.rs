@@ -55,6 +55,11 @@ impl Phone {
         self.wechat.request_payment(&self.parameters(order).await, Choice::Pay).unwrap();
     }
 
+    /// Gives the order up.
+    pub(crate) async fn close(&self, order: &str) -> Reply {
+        self.post(&format!("/v1/orders/{order}/close"), &json!({})).await
+    }
+
     pub(crate) async fn see(&self, order: &str) -> Value {
         self.get(&format!("/v1/orders/{order}")).await.json(200)
     }
@@ -78,7 +83,36 @@ impl Merchant {
     }
 
     pub(crate) async fn order(&self, body: &Value) -> Reply {
-        self.http.post("/v1/orders", Some(&self.key), body).await
+        self.post("/v1/orders", body).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.http.post(path, Some(&self.key), body).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Reply {
+        Reply::of(self.http.request(Method::PUT, path).bearer_auth(&self.key).json(body)).await
+    }
+
+    /// Posts bytes as they are.
+    pub(crate) async fn upload(&self, path: &str, bytes: impl Into<Bytes>) -> Reply {
+        Reply::of(self.http.request(Method::POST, path).bearer_auth(&self.key).body(bytes.into())).await
+    }
+
+    /// Answers a customer with a text.
+    pub(crate) async fn reply(&self, conversation: &str, client_id: &str, text: &str) -> Reply {
+        let body = json!({ "client_id": client_id, "type": "text", "text": text });
+        self.post(&format!("/v1/conversations/{conversation}/messages"), &body).await
+    }
+
+    /// Hands a conversation to somebody.
+    pub(crate) async fn hand_over(&self, conversation: &str, handler: &str) -> Value {
+        let body = json!({ "handler": handler });
+        self.post(&format!("/v1/conversations/{conversation}/handler"), &body).await.json(200)
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.http.post(path, Some(&self.key), body).await
     }
 }
 

@@ -2,8 +2,8 @@
 
 use weixin::{ApiV2Key, AppId, AppSecret, MchId, pay::v2::SignType};
 use weixin_simulator::{
-    AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, DEMO_PUBLIC_KEY_ID,
-    MerchantSetup, Setup,
+    AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_ENCODING_AES_KEY, DEMO_MCHID,
+    DEMO_PUBLIC_KEY_ID, DEMO_PUSH_TOKEN, MerchantSetup, Setup,
 };
 use zhanggui::config::Api;
 
@@ -109,11 +109,8 @@ pub(crate) struct PushKeys {
 }
 
 /// Those of [`DEMO`].
-pub(crate) const DEMO_PUSH: PushKeys = PushKeys {
-    appid: DEMO_APPID,
-    token: "fakePushToken0000000000000000001",
-    aes_key: "fakeEncodingAesKey0000000000000000000000001",
-};
+pub(crate) const DEMO_PUSH: PushKeys =
+    PushKeys { appid: DEMO_APPID, token: DEMO_PUSH_TOKEN, aes_key: DEMO_ENCODING_AES_KEY };
 
 impl Default for Shop {
     fn default() -> Self {

@@ -6,15 +6,18 @@ use std::{
     sync::Arc,
 };
 
+use serde_json::Value;
 use tempfile::TempDir;
 use weixin::{
     AppId, Fen,
+    pay::v2::{Call as _, close_order::CloseOrder, order_query::OrderQuery},
     push::{Format, Mode},
 };
-use weixin_simulator::{Options, Simulator};
+use weixin_simulator::{Direction, Exchange, Options, PushSetup, Simulator};
 use zhanggui::{
     api_key::{self, Scope},
-    database::{Database, Realm, Row, Value, migrate},
+    config::Api,
+    database::{Database, Realm, Row, Value as Column, migrate},
     params,
     product::{self, Product},
 };
@@ -46,6 +49,8 @@ pub(crate) struct World {
     pub(crate) port: u16,
     pub(super) expected_attention: Vec<&'static str>,
     pub(super) expected_unsettled: BTreeSet<String>,
+    /// How often each customer is told by WeChat that the service has failed.
+    pub(crate) expected_failures: usize,
     node: Option<Node>,
     _directory: TempDir,
 }
@@ -91,6 +96,7 @@ impl World {
             port,
             expected_attention: Vec::new(),
             expected_unsettled: BTreeSet::new(),
+            expected_failures: 0,
             node: Some(node),
             _directory: directory,
         };
@@ -130,6 +136,11 @@ impl World {
         self.node = Some(self.recipe.start(&self.shop, self.port).await.unwrap());
     }
 
+    /// New payments are made with this version.
+    pub(crate) async fn pay_by(&mut self, api: Api) {
+        self.reconfigure(|shop| shop.api = api).await;
+    }
+
     pub(crate) async fn reconfigure(&mut self, change: impl FnOnce(&mut Shop)) {
         change(&mut self.shop);
         self.restart().await;
@@ -153,6 +164,21 @@ impl World {
         let (now, entropy) = (self.clock.now(), Arc::clone(&self.recipe.entropy));
         let key = api_key::create(self.database(), Realm::Simulated, "till", scopes, now, &entropy).await.unwrap();
         Merchant { key, http: self.node().http.clone() }
+    }
+
+    /// The operator of the app switches message push on in WeChat's console, which asks the server for its address.
+    pub(crate) async fn switch_push_on(&self, format: Format) {
+        let url = format!("http://127.0.0.1:{}/wechat/push/{}", self.port, DEMO.appid);
+        let mode = Mode::from_word(self.shop.push.mode).unwrap();
+        self.sim.set_push(&DEMO.appid(), PushSetup::demo(&url).mode(mode).format(format)).await.unwrap();
+    }
+
+    /// A conversation of the only customer who has written, as the API shows it.
+    pub(crate) async fn only_conversation(&self, desk: &Merchant) -> Value {
+        let page = desk.get("/v1/conversations").await.json(200);
+        let conversations = page["conversations"].as_array().unwrap();
+        assert_eq!(conversations.len(), 1, "{page}");
+        conversations[0].clone()
     }
 
     /// WeChat's side of message push for the demonstration's app.
@@ -195,7 +221,7 @@ impl World {
         self.expected_unsettled.insert(out_trade_no);
     }
 
-    pub(crate) async fn rows(&self, sql: &'static str, values: &[Value]) -> Vec<Row> {
+    pub(crate) async fn rows(&self, sql: &'static str, values: &[Column]) -> Vec<Row> {
         let values = values.to_vec();
         self.database().read(move |tx| tx.query(sql, &values)).await.unwrap()
     }
@@ -269,6 +295,25 @@ impl World {
             transaction_id,
             success_time: payment.paid_at.unwrap_or_else(|| self.clock.now()),
         })
+    }
+
+    /// How often WeChat was asked what became of a payment, in either version.
+    pub(crate) fn queries(&self) -> usize {
+        self.count(|method, path| match method {
+            "GET" => path.starts_with("/v3/pay/transactions/"),
+            _ => path == OrderQuery::PATH,
+        })
+    }
+
+    /// How often WeChat was asked to close a payment, in either version.
+    pub(crate) fn closes(&self) -> usize {
+        self.count(|method, path| method == "POST" && (path.ends_with("/close") || path == CloseOrder::PATH))
+    }
+
+    fn count(&self, is_one: impl Fn(&str, &str) -> bool) -> usize {
+        let to_wechat = |exchange: &&Exchange| exchange.direction == Direction::ToWechat;
+        let wire = self.sim.wire();
+        wire.iter().filter(to_wechat).filter(|exchange| is_one(&exchange.method, &exchange.path)).count()
     }
 
     /// The requests that WeChat got at this path, in order.

@@ -40,8 +40,6 @@ pub(crate) enum Reply {
 /// A push as the server of the app sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
-    /// Method, path and query.
-    pub(crate) target: String,
     pub(crate) head: String,
     pub(crate) body: String,
     pub(crate) query: Query,
@@ -166,7 +164,7 @@ fn serve(mut stream: TcpStream, shared: &Mutex<State>) {
                 _ => state.replies.pop_front().unwrap(),
             };
             let answer = write(&reply, &state.receiver, read.as_ref().ok());
-            state.received.push(Received { target, head, body, query, read });
+            state.received.push(Received { head, body, query, read });
             answer
         }
     };
