@@ -216,7 +216,7 @@ impl AppSetup {
             appid: constant(AppId::parse(DEMO_APPID)),
             secret: constant(AppSecret::parse(DEMO_APP_SECRET)),
             merchants: vec![constant(MchId::parse(DEMO_MCHID))],
-            name: "Demonstration shop".to_owned(),
+            name: "掌柜小铺".to_owned(),
             open_platform: None,
             original_id: DEMO_ORIGINAL_ID.to_owned(),
             push: None,
@@ -254,7 +254,7 @@ impl MerchantSetup {
         Self {
             mchid: constant(MchId::parse(DEMO_MCHID)),
             api_v2_key: constant(ApiV2Key::parse(DEMO_API_V2_KEY)),
-            name: "Demonstration merchant".to_owned(),
+            name: "掌柜小铺（模拟商户）".to_owned(),
         }
     }
 }
