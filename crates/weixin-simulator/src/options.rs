@@ -3,14 +3,19 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use weixin::{
-    ApiV2Key, ApiV3Key, AppId, AppSecret, MchId, mini_program::subscribe_send::TemplateId, pay::v3::PublicKeyId,
+    ApiV2Key, ApiV3Key, AppId, AppSecret, MchId,
+    mini_program::{KfAccount, subscribe_send::TemplateId},
+    pay::v3::PublicKeyId,
 };
 
 use crate::{
     browser::PhonePage,
     clock::{Clock, system_clock},
     merchant::MerchantCertificate,
-    mini_program::subscribe::{TemplateKind, TemplateSetup},
+    mini_program::{
+        agent_list::AgentSetup,
+        subscribe::{TemplateKind, TemplateSetup},
+    },
     platform::{KeyMode, public_key_id},
     push::PushSetup,
 };
@@ -30,6 +35,8 @@ pub const DEMO_ENCODING_AES_KEY: &str = "fakeEncodingAesKey000000000000000000000
 pub const DEMO_PAID_TEMPLATE_ID: &str = "fakeTemplatePaid";
 /// Its template for subscribe messages about a shipped order: `character_string1`, `thing2`, `date3`.
 pub const DEMO_SHIPPED_TEMPLATE_ID: &str = "fakeTemplateShipped";
+/// The account of its only agent at WeChat.
+pub const DEMO_KF_ACCOUNT: &str = "kf2001@fake00000001";
 /// The merchant of the demonstration.
 pub const DEMO_MCHID: &str = "1600000001";
 /// The merchant's key of API v2. Not a secret: it opens nothing but a simulator.
@@ -192,6 +199,8 @@ pub struct AppSetup {
     pub push: Option<PushSetup>,
     /// Its templates for subscribe messages.
     pub templates: Vec<TemplateSetup>,
+    /// Its agents at WeChat.
+    pub agents: Vec<AgentSetup>,
 }
 
 impl AppSetup {
@@ -207,6 +216,7 @@ impl AppSetup {
             open_platform: None,
             push: None,
             templates: Vec::new(),
+            agents: Vec::new(),
         }
     }
 
@@ -224,6 +234,11 @@ impl AppSetup {
                 template(DEMO_PAID_TEMPLATE_ID, "Order paid", &["character_string1", "amount2", "time3"]),
                 template(DEMO_SHIPPED_TEMPLATE_ID, "Order shipped", &["character_string1", "thing2", "date3"]),
             ],
+            agents: vec![AgentSetup {
+                kf_account: constant(KfAccount::parse(DEMO_KF_ACCOUNT)),
+                nickname: "Xiao Wang".to_owned(),
+                online: true,
+            }],
         }
     }
 }

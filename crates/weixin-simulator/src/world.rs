@@ -13,6 +13,7 @@ use crate::{
     login::{Customer, LoginCode},
     merchant::{Merchant, MerchantV3, read_secret},
     mini_program::{
+        agent_list::AgentSetup,
         content_check::ContentWords,
         phone_number::GivenCode,
         subscribe::{Notice, TemplateSetup},
@@ -106,6 +107,8 @@ pub(crate) struct App {
     pub(crate) push: Option<PushSetup>,
     #[serde(default)]
     pub(crate) templates: Vec<TemplateSetup>,
+    #[serde(default)]
+    pub(crate) agents: Vec<AgentSetup>,
 }
 
 /// What can be switched while the simulator runs. It outlives the process.
@@ -206,6 +209,7 @@ impl World {
             original_id: setup.original_id.clone(),
             push: setup.push.clone().or(push),
             templates: setup.templates.clone(),
+            agents: setup.agents.clone(),
         };
         self.apps.insert(setup.appid.to_string(), app);
     }

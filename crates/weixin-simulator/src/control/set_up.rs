@@ -6,8 +6,8 @@ use weixin::{ApiV2Key, ApiV3Key, AppId, AppSecret, FieldError, MchId};
 
 use super::{Refusal, refuse};
 use crate::{
-    AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, RefundEnding, Rotation, Shared,
-    world::Switches,
+    AgentSetup, AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, RefundEnding, Rotation, Shared,
+    TemplateSetup, world::Switches,
 };
 
 #[derive(Deserialize)]
@@ -19,6 +19,8 @@ pub(super) struct AppCall {
     name: Option<String>,
     open_platform: Option<String>,
     original_id: Option<String>,
+    templates: Option<Vec<TemplateSetup>>,
+    agents: Option<Vec<AgentSetup>>,
 }
 
 fn parsed<T>(result: Result<T, FieldError>) -> Result<T, Refusal> {
@@ -31,6 +33,8 @@ pub(super) fn app(shared: &Shared, call: AppCall) -> Result<Value, Refusal> {
     app.original_id = call.original_id.unwrap_or(app.original_id);
     app.merchants = call.merchants;
     app.open_platform = call.open_platform;
+    app.templates = call.templates.unwrap_or_default();
+    app.agents = call.agents.unwrap_or_default();
     shared.world().set_up_app(&app);
     shared.changed();
     Ok(json!({}))
