@@ -29,8 +29,8 @@ async function start() {
 }
 
 class World {
-  constructor({ server, wechat, api_key: apiKey, appid }, child, folder) {
-    Object.assign(this, { server, wechat, apiKey, appid, child, folder });
+  constructor({ server, wechat, phone: phoneUrl, api_key: apiKey, appid }, child, folder) {
+    Object.assign(this, { server, wechat, phoneUrl, apiKey, appid, child, folder });
   }
 
   async stop() {

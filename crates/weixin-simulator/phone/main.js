@@ -1,5 +1,6 @@
 // The page: phones of several customers, the wire beside them, and the bad days.
 
+import { AgentsView } from './agents.js';
 import { get, post } from './control.js';
 import { h } from './dom.js';
 import { Phone } from './phone.js';
@@ -11,6 +12,9 @@ import { WireView } from './wire.js';
 /** Who is there at first. */
 const CUSTOMERS = ['li', 'wang', 'zhang'];
 const KEPT = 'zhanggui-phone.customers';
+
+/** So much of what was said before the page was opened is shown. */
+const EARLIER_MAX = 30;
 
 /** How long a question for news waits for an answer. */
 const WAIT_S = 25;
@@ -28,12 +32,15 @@ class Page {
     await this.world.read();
     this.customers = JSON.parse(localStorage.getItem(KEPT) ?? 'null') ?? CUSTOMERS;
     this.wire = new WireView();
-    this.trouble = new TroubleView(() => this.front, this.world, (message) => this.front.dialogs.toast({ title: message, icon: 'none', duration: 3000 }));
+    const say = (message) => this.front.dialogs.toast({ title: message, icon: 'none', duration: 3000 });
+    this.trouble = new TroubleView(() => this.front, this.world, say);
+    const name = (openid) => [...this.openids].find(([, known]) => known === openid)?.[0] ?? openid;
+    this.agents = new AgentsView(this.world, name, () => this.refresh(), say);
     this.stage = h('div', { class: 'stage' });
     this.bar = h('nav', { class: 'customers', aria: { label: text.customers } });
     document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
     document.title = `${app.name} · ${text.title}`;
-    document.body.replaceChildren(this.#head(), h('main', { data: { tab: 'phone' } }, h('div', { class: 'left' }, this.bar, this.stage), h('div', { class: 'right' }, this.trouble.element, this.wire.element)), this.#tabs());
+    document.body.replaceChildren(this.#head(), h('main', { data: { tab: 'phone' } }, h('div', { class: 'left' }, this.bar, this.stage), h('div', { class: 'right' }, this.trouble.element, this.agents.element, this.wire.element)), this.#tabs());
     this.choose(this.customers[0]);
     setInterval(() => this.#tick(), 1000);
     await this.#listen();
@@ -91,8 +98,8 @@ class Page {
     for (;;) {
       try {
         const { exchanges } = await get(`wire?since=${this.#sequence}&wait_s=${WAIT_S}`);
-        // A simulator that was started anew counts from the beginning.
-        exchanges.forEach((exchange) => this.wire.exchange(exchange));
+        const shown = this.#sequence === 0 ? exchanges.slice(-EARLIER_MAX) : exchanges;
+        shown.forEach((exchange) => this.wire.exchange(exchange));
         this.#sequence = exchanges.at(-1)?.sequence ?? this.#sequence;
         if (exchanges.length > 0) await this.refresh();
       } catch {
@@ -102,7 +109,7 @@ class Page {
     }
   }
 
-  /** After an interruption: is it still the same simulator? */
+  /** After an interruption: is it still the same simulator? One that was started anew counts from the beginning. */
   async #began() {
     try {
       const { exchanges } = await get('wire?since=0');
@@ -115,6 +122,7 @@ class Page {
   async refresh() {
     const [{ customers }, ledger] = await Promise.all([get('status'), get('ledger'), this.world.read(), this.trouble.refresh()]);
     customers.forEach(({ customer, openid }) => this.openids.set(customer, openid));
+    this.agents.refresh(ledger);
     for (const [customer, phone] of this.phones) await phone.refresh({ ...ledger, openid: this.openids.get(customer) });
     this.#tick();
   }

@@ -48,11 +48,12 @@ const zh = {
     paid: '付款凭证', amount: '付款金额', merchant: '收款方', refunded: '退款到账通知', refund: '退款金额', way: '退回零钱', number: '商户单号',
   },
   chat: { title: '客服会话', say: '输入消息', send: '发送', picture: '图片', card: '发送卡片', typing: '对方正在输入…', ai: '内容由第三方 AI 生成', empty: '想问什么都可以' },
+  agents: { title: '微信客服', intro: '服务器转过来的对话才会出现在这里。', waiting: '在等待', taken: '接待中', take: '接入', answer: '回复', send: '发送', end: '结束会话' },
   wire: {
     title: '线路', clear: '清空', empty: '手机、服务器和微信之间说的每一句话都会出现在这里。', phone: '手机 → 服务器', out: '服务器 → 微信', in: '微信 → 服务器',
     error: '小程序出错', request: '请求', answer: '应答', opened: '解密后', headers: '头', none: '没有应答', follow: '自动滚动',
     login: '登录换取 openid', token: '获取 access_token', order: '下单', query: '查询订单', closing: '关闭订单', refund: '退款', refundQuery: '查询退款', bill: '账单',
-    certificates: '平台证书', paid: '支付结果通知', refunded: '退款结果通知', push: '消息推送', verify: '验证推送地址', send: '发送客服消息', typing: '正在输入', number: '手机号', notification: '通知',
+    certificates: '平台证书', paid: '支付结果通知', refunded: '退款结果通知', push: '消息推送', verify: '验证推送地址', send: '发送客服消息', typing: '正在输入', number: '手机号', notification: '通知', media: '图片',
     subscribe: '发送订阅消息',
   },
   trouble: {
@@ -119,11 +120,12 @@ const en = {
     paid: 'Payment receipt', amount: 'Amount', merchant: 'Payee', refunded: 'Refund received', refund: 'Refund', way: 'Returned to balance', number: 'Merchant’s number',
   },
   chat: { title: 'Customer service', say: 'Message', send: 'Send', picture: 'Picture', card: 'Send card', typing: 'Typing…', ai: 'Written by a third-party AI', empty: 'Ask anything' },
+  agents: { title: 'WeChat’s agents', intro: 'Only what the server forwards appears here.', waiting: 'waits', taken: 'in session', take: 'Take', answer: 'Answer', send: 'Send', end: 'End the session' },
   wire: {
     title: 'Wire', clear: 'Clear', empty: 'Every word between phone, server and WeChat appears here.', phone: 'phone → server', out: 'server → WeChat', in: 'WeChat → server',
     error: 'error in the mini program', request: 'Request', answer: 'Answer', opened: 'opened', headers: 'Headers', none: 'no answer', follow: 'Follow',
     login: 'log-in: code for openid', token: 'access token', order: 'order', query: 'query the order', closing: 'close the order', refund: 'refund', refundQuery: 'query the refund', bill: 'bill',
-    certificates: 'platform certificates', paid: 'notification: paid', refunded: 'notification: refund', push: 'message push', verify: 'push address is verified', send: 'customer service message', typing: 'typing', number: 'phone number', notification: 'notification',
+    certificates: 'platform certificates', paid: 'notification: paid', refunded: 'notification: refund', push: 'message push', verify: 'push address is verified', send: 'customer service message', typing: 'typing', number: 'phone number', notification: 'notification', media: 'picture',
     subscribe: 'subscribe message',
   },
   trouble: {

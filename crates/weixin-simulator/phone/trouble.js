@@ -42,7 +42,7 @@ export class TroubleView {
     this.element = h('section', { class: 'trouble', aria: { label: t.title } },
       h('header', {}, h('h2', {}, t.title), h('button', { type: 'button', class: 'small', onclick: () => this.#forget() }, t.clear)),
       h('p', { class: 'quiet' }, t.intro),
-      groups.map((group) => h('div', { class: 'group', role: 'group', aria: { label: t.groups[group] } }, h('h3', {}, t.groups[group]), buttons[group])));
+      groups.map((group) => h('div', { class: 'group', role: 'group', aria: { label: t.groups[group] } }, h('h3', {}, t.groups[group]), h('div', {}, buttons[group]))));
   }
 
   #button(name, work) {

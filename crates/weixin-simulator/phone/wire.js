@@ -10,6 +10,7 @@ const LINES_MAX = 500;
 const NAMES = [
   [/^\/sns\/jscode2session/, 'login'],
   [/^\/cgi-bin\/(stable_)?token/, 'token'],
+  [/^\/cgi-bin\/media\//, 'media'],
   [/^\/cgi-bin\/message\/custom\/send/, 'send'],
   [/^\/cgi-bin\/message\/custom\/(business\/)?typing/, 'typing'],
   [/^\/cgi-bin\/message\/subscribe\/send/, 'subscribe'],
