@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
 import world from '../../clients/miniprogram/tests/world.js';
 
-const SCREENSHOTS = join(import.meta.dirname, '../screenshots');
+const SCREENSHOTS = fileURLToPath(new URL('../screenshots', import.meta.url));
 const FLAGS = [
   '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
   // A sandbox is not possible as root.
