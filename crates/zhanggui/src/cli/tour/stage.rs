@@ -95,7 +95,7 @@ impl Stage {
         add_sample_products(&app).await?;
         let http = Server::start(Arc::clone(&app)).await?;
         let server_url = format!("http://{}:{port}", Ipv4Addr::LOCALHOST);
-        switch_push_on(&simulator, &server_url).await?;
+        switch_push_on(&simulator, port).await?;
         let (now, entropy) = (app.now(), system_entropy());
         let desk_key =
             api_key::create(&app.database, Realm::Simulated, "desk", &[Scope::Messages], now, &entropy).await?;
