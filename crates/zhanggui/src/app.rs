@@ -22,6 +22,7 @@ use crate::{
     config::{Config, Merchant},
     database::Database,
     event,
+    idempotency::Running,
     seal::Seal,
 };
 
@@ -49,6 +50,8 @@ pub struct App {
     pub event_wake: Notify,
     /// A place for each stream of events.
     pub event_streams: Arc<Semaphore>,
+    /// The requests with an Idempotency-Key that this node works on.
+    pub running: Running,
     merchants_v3: HashMap<MchId, MerchantV3>,
     clock: Clock,
     flights: Flights,
@@ -87,6 +90,7 @@ impl App {
             job_wake: Notify::new(),
             event_wake: Notify::new(),
             event_streams: Arc::new(Semaphore::new(event::STREAMS_MAX)),
+            running: Running::default(),
             flights: Flights::default(),
             draining: AtomicBool::new(false),
             explained_s: AtomicI64::new(i64::MIN),

@@ -8,6 +8,7 @@ use crate::{
     background::Background,
     clock::{system_clock, system_entropy},
     config::Config,
+    housekeeping,
     http::Server,
     job, payment,
 };
@@ -33,7 +34,7 @@ pub(super) async fn run(arguments: &ServeArgs) -> Result<(), CliError> {
 pub(super) struct Running {
     pub(super) app: Arc<App>,
     pub(super) http: Server,
-    background: [Background; 2],
+    background: Vec<Background>,
 }
 
 impl Running {
@@ -41,7 +42,11 @@ impl Running {
         let database = open(&config).await?;
         let app = App::new(config, database, system_clock(), system_entropy())?;
         let http = Server::start(Arc::clone(&app)).await?;
-        let background = [job::start(Arc::clone(&app)), payment::keep_keys_fresh(Arc::clone(&app))];
+        let background = vec![
+            job::start(Arc::clone(&app)),
+            payment::keep_keys_fresh(Arc::clone(&app)),
+            housekeeping::start(Arc::clone(&app)),
+        ];
         Ok(Self { app, http, background })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! The order of the layers, from outside: request id and problems, panics, time, body size, route.
 
+mod address;
 mod caller;
 mod health;
 mod json;
@@ -16,7 +17,7 @@ use axum::{
     extract::DefaultBodyLimit,
     http::{HeaderValue, StatusCode, header},
     middleware,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use tower::ServiceBuilder;
 use tower_http::{
@@ -25,12 +26,13 @@ use tower_http::{
     timeout::{RequestBodyTimeoutLayer, TimeoutLayer},
 };
 
+pub use address::client_address;
 pub use caller::Caller;
-pub use json::{JsonBody, QueryString, RawBody};
+pub use json::{JsonBody, JsonBytes, QueryString, RawBody};
 pub use problem::{Code, Problem, WechatCause, chain};
 pub use serve::{ServeError, Server};
 
-use crate::{app::App, event, order, payment, product, session};
+use crate::{api_key, app::App, event, order, payment, product, session};
 
 /// The largest body of a callback, in bytes. WeChat's have a few thousand.
 const CALLBACK_BYTES_MAX: usize = 64 * 1024;
@@ -53,6 +55,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/orders/{id}", get(order::read))
         .route("/v1/orders/{id}/pay", post(payment::pay))
         .route("/v1/events", get(event::list))
+        .route("/v1/keys", get(api_key::list_call).post(api_key::create_call))
+        .route("/v1/keys/{id}", delete(api_key::revoke_call))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     let health = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
     let nosniff =

@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use weixin::{Attach, Body, Fen, OpenId, OrderAmount};
 
-use super::{CNY, Item, Order, State as OrderState, View, store, view};
+use super::{CNY, Item, Order, State as OrderState, store, view};
 use crate::{
     api_key::Scope,
     app::App,
     clock::ms,
     config,
     database::{DatabaseError, Tx},
-    http::{Caller, Code, JsonBody, Problem},
-    id, product,
+    http::{Caller, Code, Problem},
+    id,
+    idempotency::{Answered, Creating},
+    product,
     session::{self, Customer},
 };
 
@@ -62,9 +64,8 @@ fn one() -> u32 {
 /// Something about the order cannot be, or the caller may not set it.
 pub async fn create(
     State(app): State<Arc<App>>,
-    caller: Caller,
-    JsonBody(body): JsonBody<CreateOrder>,
-) -> Result<(StatusCode, Json<View>), Problem> {
+    Creating { caller, body, once }: Creating<CreateOrder>,
+) -> Result<Answered, Problem> {
     caller.allow(Scope::Orders)?;
     let draft = match caller {
         Caller::Customer(customer) => by_customer(&app, &customer, body)?,
@@ -72,9 +73,13 @@ pub async fn create(
     };
     let now = app.now();
     let new_ids = (id::new(id::Kind::Order, now, &app.entropy), id::new(id::Kind::Customer, now, &app.entropy));
-    let order = app.database.write(move |tx| insert(tx, now, &new_ids, &draft)).await?;
-    tracing::info!(order.id = order.id, order.amount_fen = order.amount.fen().get(), "order created");
-    Ok((StatusCode::CREATED, Json(view(&order))))
+    let order_id = new_ids.0.clone();
+    let insert = move |tx: &mut Tx| insert(tx, now, &new_ids, &draft).map(|order| view(&order));
+    let answered = once.write(&app, StatusCode::CREATED, insert).await?;
+    if answered.is_fresh() {
+        tracing::info!(order.id = order_id, "order created");
+    }
+    Ok(answered)
 }
 
 /// An order before its products were looked up.
@@ -236,6 +241,9 @@ fn insert(
         paid: None,
     };
     store::insert(tx, &order)?;
+    if let Some(other) = store::take_reference(tx, &order)? {
+        return Err(CreateError::ReferenceUsed { order_id: other });
+    }
     Ok(order)
 }
 
@@ -272,6 +280,7 @@ fn describe(items: &[Item]) -> Body {
 enum CreateError {
     ProductUnknown(String),
     TooMuch,
+    ReferenceUsed { order_id: String },
     Database(DatabaseError),
 }
 
@@ -289,6 +298,10 @@ impl From<CreateError> for Problem {
                 format!("There is no product {sku:?} for sale; look at GET /v1/products."),
             ),
             CreateError::TooMuch => Self::new(Code::AmountInvalid, "The sum is beyond what an order can have."),
+            CreateError::ReferenceUsed { order_id } => Self::new(
+                Code::ReferenceUsed,
+                format!("The order {order_id} has this reference: read that one, or send another reference."),
+            ),
             CreateError::Database(error) => error.into(),
         }
     }

@@ -4,7 +4,9 @@
 
 mod api;
 mod flow;
+mod idempotency;
 mod impostor;
+mod key;
 mod login;
 mod mutation;
 mod notify;

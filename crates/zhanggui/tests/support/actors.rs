@@ -77,8 +77,23 @@ impl Merchant {
         self.http.get(path, Some(&self.key)).await
     }
 
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.http.post(path, Some(&self.key), body).await
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: &Value) -> Reply {
+        Reply::of(self.http.request(method, path).bearer_auth(&self.key).json(body)).await
+    }
+
     pub(crate) async fn order(&self, body: &Value) -> Reply {
-        self.http.post("/v1/orders", Some(&self.key), body).await
+        self.post("/v1/orders", body).await
+    }
+
+    /// Posts under an `Idempotency-Key`.
+    pub(crate) async fn once(&self, path: &str, key: &str, body: impl Into<Bytes>) -> Reply {
+        let request = self.http.request(Method::POST, path).bearer_auth(&self.key);
+        let request = request.header("content-type", "application/json").header("idempotency-key", key);
+        Reply::of(request.body(body.into())).await
     }
 }
 

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use weixin::{AppId, Fen};
 use weixin_simulator::{Options, Simulator};
 use zhanggui::{
-    api_key::{self, Scope},
+    api_key::{self, NewKey, Scope},
     database::{Database, Realm, Row, Value, migrate},
     params,
     product::{self, Product},
@@ -147,8 +147,13 @@ impl World {
     }
 
     pub(crate) async fn merchant(&self, scopes: &[Scope]) -> Merchant {
+        let scopes = scopes.to_vec();
+        self.merchant_with(Realm::Simulated, NewKey { name: "till".to_owned(), scopes, ..NewKey::default() }).await
+    }
+
+    pub(crate) async fn merchant_with(&self, realm: Realm, new: NewKey) -> Merchant {
         let (now, entropy) = (self.clock.now(), Arc::clone(&self.recipe.entropy));
-        let key = api_key::create(self.database(), Realm::Simulated, "till", scopes, now, &entropy).await.unwrap();
+        let key = api_key::create(self.database(), realm, new, now, &entropy).await.unwrap();
         Merchant { key, http: self.node().http.clone() }
     }
 

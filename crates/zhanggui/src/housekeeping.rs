@@ -1,0 +1,29 @@
+//! Forgets what was kept long enough, once an hour on every node: answers to repeated requests.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{app::App, background::Background, database::DatabaseError, http::chain, idempotency};
+
+/// How often old things are looked for.
+const TICK: Duration = Duration::from_secs(60 * 60);
+
+/// Tidies up in the background.
+pub fn start(app: Arc<App>) -> Background {
+    Background::start(|stop| async move {
+        loop {
+            if let Err(error) = tidy(&app).await {
+                tracing::warn!(error.cause = chain(&error), "old things could not be forgotten");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(TICK) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    })
+}
+
+async fn tidy(app: &App) -> Result<(), DatabaseError> {
+    let answers = idempotency::forget_old(app).await?;
+    tracing::debug!(answers, "old things were forgotten");
+    Ok(())
+}
