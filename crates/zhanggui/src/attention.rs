@@ -37,6 +37,14 @@ pub enum Reason {
     Unconfirmed,
     /// A refund that was not made here, for example on the merchant platform.
     RefundElsewhere,
+    /// The address of a webhook was changed.
+    WebhookMoved,
+    /// A webhook answered 410.
+    WebhookGone,
+    /// A webhook has not taken an event for long.
+    WebhookBlocked,
+    /// A webhook has not taken an event in three days.
+    WebhookExhausted,
 }
 
 impl Reason {
@@ -54,6 +62,10 @@ impl Reason {
         Reason::LatePayment,
         Reason::Unconfirmed,
         Reason::RefundElsewhere,
+        Reason::WebhookMoved,
+        Reason::WebhookGone,
+        Reason::WebhookBlocked,
+        Reason::WebhookExhausted,
     ];
 
     /// The word in the database.
@@ -71,6 +83,10 @@ impl Reason {
             Self::LatePayment => "late_payment",
             Self::Unconfirmed => "unconfirmed",
             Self::RefundElsewhere => "refund_elsewhere",
+            Self::WebhookMoved => "webhook_moved",
+            Self::WebhookGone => "webhook_gone",
+            Self::WebhookBlocked => "webhook_blocked",
+            Self::WebhookExhausted => "webhook_exhausted",
         }
     }
 }
@@ -146,8 +162,42 @@ pub fn raise(
     reason: Reason,
     detail: &str,
 ) -> Result<(), DatabaseError> {
+    write(tx, INSERT, app, now, (subject, reason, detail))
+}
+
+const RAISE_AGAIN: &str = "
+    INSERT INTO attention (id, subject, reason, detail, created_ms)
+    VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (subject, reason) DO UPDATE SET
+        detail = excluded.detail,
+        created_ms = excluded.created_ms,
+        resolved_ms = NULL
+    WHERE attention.resolved_ms IS NOT NULL";
+
+/// Raises attention for what can happen anew after somebody has looked; once as long as nobody has.
+///
+/// # Errors
+/// The database fails.
+pub fn raise_again(
+    tx: &mut Tx,
+    app: &App,
+    now: Timestamp,
+    subject: &str,
+    reason: Reason,
+    detail: &str,
+) -> Result<(), DatabaseError> {
+    write(tx, RAISE_AGAIN, app, now, (subject, reason, detail))
+}
+
+fn write(
+    tx: &mut Tx,
+    sql: &str,
+    app: &App,
+    now: Timestamp,
+    (subject, reason, detail): (&str, Reason, &str),
+) -> Result<(), DatabaseError> {
     let id = id::new(id::Kind::Attention, now, &app.entropy);
-    let rows = tx.execute(INSERT, params![id, subject, reason.as_str(), detail, ms(now)])?;
+    let rows = tx.execute(sql, params![id, subject, reason.as_str(), detail, ms(now)])?;
     if rows == 1 {
         tracing::warn!(attention.subject = subject, attention.reason = reason.as_str(), "attention: {detail}");
     }

@@ -1,8 +1,9 @@
-//! Forgets what was kept long enough, once an hour on every node: answers to repeated requests.
+//! Forgets what was kept long enough, once an hour on every node: answers to repeated requests,
+//! and what webhooks have had.
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{app::App, background::Background, database::DatabaseError, http::chain, idempotency};
+use crate::{app::App, background::Background, database::DatabaseError, http::chain, idempotency, webhook};
 
 /// How often old things are looked for.
 const TICK: Duration = Duration::from_secs(60 * 60);
@@ -24,6 +25,7 @@ pub fn start(app: Arc<App>) -> Background {
 
 async fn tidy(app: &App) -> Result<(), DatabaseError> {
     let answers = idempotency::forget_old(app).await?;
-    tracing::debug!(answers, "old things were forgotten");
+    let deliveries = webhook::forget_old(app).await?;
+    tracing::debug!(answers, deliveries, "old things were forgotten");
     Ok(())
 }

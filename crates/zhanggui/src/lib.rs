@@ -26,3 +26,4 @@ pub mod payment;
 pub mod product;
 pub mod seal;
 pub mod session;
+pub mod webhook;

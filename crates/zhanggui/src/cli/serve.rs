@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     housekeeping,
     http::Server,
-    job, payment,
+    job, payment, webhook,
 };
 
 /// Arguments of `zhanggui serve`.
@@ -45,6 +45,7 @@ impl Running {
         let background = vec![
             job::start(Arc::clone(&app)),
             payment::keep_keys_fresh(Arc::clone(&app)),
+            webhook::start(Arc::clone(&app)),
             housekeeping::start(Arc::clone(&app)),
         ];
         Ok(Self { app, http, background })

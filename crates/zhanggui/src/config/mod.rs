@@ -8,6 +8,7 @@ mod reader;
 mod template;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 use std::{cell::RefCell, net::SocketAddr, path::Path, time::Duration};
 
@@ -23,6 +24,7 @@ pub use merchant::{Api, Merchant, V2, V3};
 pub use reader::{ConfigError, Problem};
 use reader::{Reader, Section};
 pub use template::{TEMPLATE, new_master_key};
+pub use webhook::Webhook;
 
 /// Everything that the operator decides.
 pub struct Config {
@@ -36,6 +38,8 @@ pub struct Config {
     pub wechat: Wechat,
     /// How long orders can be paid.
     pub order: OrderPolicy,
+    /// How events are sent to the merchant's systems.
+    pub webhook: Webhook,
     /// The form of the log.
     pub log: LogFormat,
     /// The mini programs.
@@ -181,6 +185,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
     });
     secrets.end(reader);
     let order = read_order(reader);
+    let webhook = webhook::read(reader, realm);
     let log = read_log(reader);
     let merchants = merchant::read(reader, realm, server.as_ref());
     let apps = read_apps(reader, realm, &merchants);
@@ -191,6 +196,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
         master_key: master_key?,
         wechat: wechat?,
         order: order?,
+        webhook: webhook?,
         log: log?,
         apps,
         merchants,

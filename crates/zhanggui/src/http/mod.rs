@@ -32,7 +32,7 @@ pub use json::{JsonBody, JsonBytes, QueryString, RawBody};
 pub use problem::{Code, Problem, WechatCause, chain};
 pub use serve::{ServeError, Server};
 
-use crate::{api_key, app::App, event, order, payment, product, session};
+use crate::{api_key, app::App, event, order, payment, product, session, webhook};
 
 /// The largest body of a callback, in bytes. WeChat's have a few thousand.
 const CALLBACK_BYTES_MAX: usize = 64 * 1024;
@@ -57,6 +57,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/events", get(event::list))
         .route("/v1/keys", get(api_key::list_call).post(api_key::create_call))
         .route("/v1/keys/{id}", delete(api_key::revoke_call))
+        .route("/v1/webhooks", get(webhook::list).post(webhook::create))
+        .route("/v1/webhooks/{id}", get(webhook::read).patch(webhook::change).delete(webhook::delete))
+        .route("/v1/webhooks/{id}/rotate", post(webhook::rotate))
+        .route("/v1/webhooks/{id}/replay", post(webhook::replay))
+        .route("/v1/webhooks/{id}/deliveries", get(webhook::list_deliveries))
+        .route("/v1/webhooks/{id}/deliveries/{event}", get(webhook::read_delivery))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     let health = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
     let nosniff =

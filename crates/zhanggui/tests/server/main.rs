@@ -18,3 +18,5 @@ mod start;
 mod support;
 mod v3;
 mod v3_notify;
+mod webhook;
+mod webhook_calls;

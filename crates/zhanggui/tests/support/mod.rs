@@ -9,6 +9,7 @@ mod letter;
 mod letter_v3;
 mod node;
 pub(crate) mod postgres;
+mod receiver;
 mod shop;
 mod truth;
 mod world;
@@ -19,6 +20,7 @@ pub(crate) use http::{Http, Reply};
 pub(crate) use letter::{Letter, Told};
 pub(crate) use letter_v3::{LetterV3, SealedLetter, Signer};
 pub(crate) use node::Node;
+pub(crate) use receiver::{Behaviour, Receiver};
 pub(crate) use shop::{DEMO, MASTER_KEY, OTHER, Shop};
 pub(crate) use world::{Engine, World, run};
 

@@ -76,7 +76,7 @@ CREATE TABLE webhook_delivery (
     delivered_ms BIGINT,
     PRIMARY KEY (endpoint_id, position)
 );
-CREATE INDEX webhook_delivery_due ON webhook_delivery (endpoint_id, due_ms) WHERE state = 'waiting';
+CREATE INDEX webhook_delivery_waiting ON webhook_delivery (endpoint_id, position) WHERE state = 'waiting';
 CREATE INDEX webhook_delivery_order ON webhook_delivery (endpoint_id, subject, position) WHERE state = 'waiting';
 CREATE INDEX webhook_delivery_event ON webhook_delivery (endpoint_id, event_id);
 CREATE INDEX webhook_delivery_delivered ON webhook_delivery (delivered_ms) WHERE state = 'delivered';
