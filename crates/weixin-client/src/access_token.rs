@@ -17,10 +17,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use weixin::{
-    AccessToken, AppId, AppSecret,
-    mini_program::{ErrCode, stable_token::TOKEN_VALID_S},
-};
+use weixin::{AccessToken, AppId, AppSecret, mini_program::stable_token::TOKEN_VALID_S};
 
 use crate::{ApiError, Clock, MiniProgramClient};
 
@@ -55,7 +52,7 @@ impl AccessTokenKeeper {
     {
         let token = self.token(app).await?;
         let error = match call(token.clone()).await {
-            Err(error) if is_stale(&error) => error,
+            Err(error) if error.is_stale_token() => error,
             other => return other,
         };
         match self.replacement(app, &token).await? {
@@ -166,14 +163,6 @@ impl AccessTokenKeeper {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.entry(appid.clone()).or_default().clone()
     }
-}
-
-/// Whether a refusal says that the token is to blame. 41001 (no token) would be our own mistake.
-fn is_stale(error: &ApiError) -> bool {
-    matches!(
-        error.errcode(),
-        Some(ErrCode::INVALID_CREDENTIAL | ErrCode::INVALID_ACCESS_TOKEN | ErrCode::ACCESS_TOKEN_EXPIRED)
-    )
 }
 
 /// Whether the pause that began at `since` still holds. It ends, too, when the clock was set back.

@@ -26,7 +26,7 @@ pub use access_token::{
     AccessTokenKeeper, AppCredential, BoxFuture, MemoryTokenStore, StoredToken, TokenStore, TokenStoreError,
 };
 pub use host::{HostError, Hosts};
-pub use mini_program::{ApiError, MiniProgramClient};
+pub use mini_program::{ApiError, MiniProgramClient, SendError};
 pub use pay_v2::{Answered, CallError, Evidence, MerchantKeyV2, NotAuthentic, PayV2Client};
 pub use pay_v3::{CallErrorV3, MerchantV3, PayV3Client};
 pub use transport::{NoAnswer, NoAnswerKind, Transport, TransportError, TransportOptions, Unreadable};

@@ -21,7 +21,7 @@ use weixin::{
 
 use crate::{
     host::Hosts,
-    transport::{Failure, Message, NoAnswer, Repeat, Statuses, Transport, Unreadable},
+    transport::{ANSWER_BYTES_MAX, Failure, Message, NoAnswer, Repeat, Statuses, Transport, Unreadable},
 };
 
 /// Calls WeChat Pay.
@@ -70,6 +70,7 @@ impl PayV2Client {
             headers: vec![(CONTENT_TYPE, HeaderValue::from_static("text/xml"))],
             body: Some(request_body.clone()),
             statuses: Statuses::OnlyOk,
+            answer_bytes_max: ANSWER_BYTES_MAX,
         };
         let received = self.transport.ask(&self.hosts, &message, Repeat::Harmless).await?;
         let answer = read_answer(&call, &received.body, &merchant.key, sign_type);

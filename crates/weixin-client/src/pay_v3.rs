@@ -27,7 +27,7 @@ use weixin::{
 use crate::{
     Answered, Clock, Evidence,
     host::Hosts,
-    transport::{Answer, Failure, Message, NoAnswer, Repeat, Statuses, Transport, Unreadable},
+    transport::{ANSWER_BYTES_MAX, Answer, Failure, Message, NoAnswer, Repeat, Statuses, Transport, Unreadable},
     trust::{Downloads, Refreshed, TrustStore, Wish},
 };
 
@@ -174,6 +174,7 @@ impl PayV3Client {
             headers,
             body: (C::METHOD != Method::Get).then(|| Bytes::from(body)),
             statuses: Statuses::Meaningful,
+            answer_bytes_max: ANSWER_BYTES_MAX,
         }
     }
 

@@ -26,8 +26,8 @@ use weixin::{
 
 use crate::host::{Base, Hosts};
 
-/// The largest answer that is read, in bytes. Messages have a few thousand; bills will be read another way.
-const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// The largest answer that is read, in bytes, unless a message says otherwise. Most have a few thousand.
+pub(crate) const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long an unused connection is kept. Shorter than the 60 s and more after which servers hang up, because a
 /// request that meets the hanging up has no answer.
@@ -154,7 +154,7 @@ impl Transport {
             return Err(Failure::Unreadable(Unreadable::Status(status.as_u16())));
         }
         let headers = response.headers().clone();
-        let body = match read_body(response).await.map_err(no_answer)? {
+        let body = match read_body(response, message.answer_bytes_max).await.map_err(no_answer)? {
             Some(body) => body,
             // What a refusal says is in its status; the body only explains.
             None if status.is_client_error() || status.is_server_error() => Bytes::new(),
@@ -185,13 +185,13 @@ fn extra_roots(options: &TransportOptions) -> Result<Vec<Certificate>, Transport
 }
 
 /// Reads the body piece by piece; `None` if it is too large.
-async fn read_body(mut response: Response) -> Result<Option<Bytes>, reqwest::Error> {
-    if response.content_length().is_some_and(|length| length > ANSWER_BYTES_MAX as u64) {
+async fn read_body(mut response: Response, bytes_max: usize) -> Result<Option<Bytes>, reqwest::Error> {
+    if response.content_length().is_some_and(|length| length > bytes_max as u64) {
         return Ok(None);
     }
     let mut body = BytesMut::new();
     while let Some(piece) = response.chunk().await? {
-        if body.len() + piece.len() > ANSWER_BYTES_MAX {
+        if body.len() + piece.len() > bytes_max {
             return Ok(None);
         }
         body.extend_from_slice(&piece);
@@ -208,6 +208,8 @@ pub(crate) struct Message {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Option<Bytes>,
     pub(crate) statuses: Statuses,
+    /// The largest answer that is read, in bytes.
+    pub(crate) answer_bytes_max: usize,
 }
 
 /// With which HTTP status the other side answers.
@@ -335,8 +337,8 @@ pub enum Unreadable {
     /// An HTTP status that WeChat does not use there, as gateways give.
     #[error("the answer has HTTP status {0}")]
     Status(u16),
-    /// Larger than any answer of WeChat.
-    #[error("the answer is larger than {ANSWER_BYTES_MAX} bytes")]
+    /// Larger than any answer that WeChat gives to such a question.
+    #[error("the answer is larger than WeChat's ever are")]
     TooLarge,
     /// Not XML of API v2.
     #[error("the answer is not XML as WeChat writes it")]

@@ -48,8 +48,13 @@ impl Answer {
 
     /// An error of `api.weixin.qq.com`: status 200, the request id at the end of the text.
     pub(crate) fn errcode(seed: Seed, now: Timestamp, request: &Request, code: ErrCode) -> Self {
+        Self::errcode_saying(seed, now, request, code, code.meaning())
+    }
+
+    /// The same with another text.
+    pub(crate) fn errcode_saying(seed: Seed, now: Timestamp, request: &Request, code: ErrCode, text: &str) -> Self {
         let rid = seed.rid(request.path_and_query(), now);
-        let errmsg = format!("{}, rid: {rid}", code.meaning());
+        let errmsg = format!("{text}, rid: {rid}");
         Self::json(serde_json::json!({ "errcode": code.0, "errmsg": errmsg }).to_string())
     }
 

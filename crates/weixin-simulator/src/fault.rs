@@ -9,12 +9,15 @@ use crate::pay::Api;
 /// The `path` that stands for the notifications that WeChat sends.
 pub const NOTIFICATION: &str = "notification";
 
+/// The `path` that stands for the pushes that WeChat sends: messages of customers and events.
+pub const PUSH: &str = "push";
+
 /// Something to do wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// The path of the endpoint (`/pay/unifiedorder`; of API v3 as WeChat's pages write it, for example
-    /// `/v3/pay/transactions/out-trade-no/{out_trade_no}`, or with a number), [`NOTIFICATION`], or nothing for every
+    /// `/v3/pay/transactions/out-trade-no/{out_trade_no}`, or with a number), [`NOTIFICATION`], [`PUSH`], or nothing for every
     /// endpoint of WeChat.
     #[serde(default)]
     pub path: Option<String>,
@@ -116,6 +119,10 @@ pub enum FaultKind {
     UnknownField,
     /// Notifications only: the attempt is made so many simulated seconds later.
     Delay(u32),
+    /// Pushes only: sealed for another app.
+    OtherApp,
+    /// Pushes only: in clear text, whatever the app has agreed on.
+    ClearText,
 }
 
 /// What a fault can strike.
@@ -125,12 +132,18 @@ pub(crate) enum Target<'a> {
     Request(&'a str),
     /// A notification.
     Notification,
+    /// A push.
+    Push,
 }
 
 impl<'a> Target<'a> {
     /// What a fault's `path` stands for.
     pub(crate) fn of(path: &'a str) -> Self {
-        if path == NOTIFICATION { Self::Notification } else { Self::Request(path) }
+        match path {
+            NOTIFICATION => Self::Notification,
+            PUSH => Self::Push,
+            path => Self::Request(path),
+        }
     }
 }
 
@@ -141,6 +154,8 @@ impl FaultKind {
         match (self, target) {
             (kind, Target::Notification) => kind.is_for_notifications() || kind.is_of_signatures(),
             (kind, Target::Request(_)) if kind.is_for_notifications() => false,
+            (kind, Target::Push) => kind.is_for_pushes(),
+            (Kind::OtherApp | Kind::ClearText, Target::Request(_)) => false,
             (Kind::Unsigned | Kind::WrongSignature, Target::Request(path)) => {
                 path.starts_with("/pay/") || path.starts_with("/v3/")
             }
@@ -168,6 +183,23 @@ impl FaultKind {
                 | Kind::OtherMerchant
                 | Kind::UnknownField
                 | Kind::Delay(_)
+        )
+    }
+
+    /// [`FaultKind::Stale`] makes a push eight days old.
+    fn is_for_pushes(&self) -> bool {
+        use FaultKind as Kind;
+        matches!(
+            self,
+            Kind::Lost
+                | Kind::Twice
+                | Kind::Delay(_)
+                | Kind::Unsigned
+                | Kind::WrongSignature
+                | Kind::TamperedBody
+                | Kind::Stale
+                | Kind::OtherApp
+                | Kind::ClearText
         )
     }
 
@@ -227,6 +259,14 @@ impl Faults {
             };
             here && (api == Api::V3 || !fault.kind.is_of_v3_signatures())
                 && (fault.kind != FaultKind::Probe || attempt == Attempt::First)
+        })
+    }
+
+    /// The fault that strikes this push, if any. One without a path never does, unless it is for pushes only.
+    pub(crate) fn take_push(&mut self) -> Option<FaultKind> {
+        self.take(|fault| match fault.path.as_deref() {
+            Some(path) => path == PUSH && fault.kind.fits(Target::Push),
+            None => matches!(fault.kind, FaultKind::OtherApp | FaultKind::ClearText),
         })
     }
 

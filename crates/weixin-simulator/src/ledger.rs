@@ -8,11 +8,13 @@ use weixin::{
 };
 
 use crate::{
+    Allowance, ChatLine, CustomerMessage, Notice, PushEntry, Sent, Session,
+    customer_service::AgentLine,
     pay::{Api, Attempt, NotificationState, OrderState, Refund},
     world::World,
 };
 
-/// All payments and refunds, in the order of merchant and number.
+/// All payments and refunds, in the order of merchant and number, and all conversations and pushes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ledger {
     /// Simulated time of the look into the books.
@@ -21,6 +23,12 @@ pub struct Ledger {
     pub payments: Vec<Payment>,
     /// Every refund that WeChat accepted.
     pub refunds: Vec<RefundEntry>,
+    /// Every conversation of a customer with an app.
+    pub conversations: Vec<ConversationEntry>,
+    /// Every push: messages of customers and events.
+    pub pushes: Vec<PushEntry>,
+    /// Every subscribe message that a customer got.
+    pub notices: Vec<Notice>,
 }
 
 impl Ledger {
@@ -34,9 +42,49 @@ impl Ledger {
         self.refunds.iter().find(|refund| refund.out_refund_no.as_str() == out_refund_no)
     }
 
+    /// The conversation with the customer of that number, if there is one.
+    pub fn conversation(&self, openid: &OpenId) -> Option<&ConversationEntry> {
+        self.conversations.iter().find(|conversation| conversation.openid == *openid)
+    }
+
+    /// The push of the message of that number.
+    pub fn push(&self, msg_id: &str) -> Option<&PushEntry> {
+        self.pushes.iter().find(|push| push.msg_id.as_deref() == Some(msg_id))
+    }
+
     /// What customers have paid.
     pub fn paid(&self) -> impl Iterator<Item = &Payment> {
         self.payments.iter().filter(|payment| payment.trade_state.is_paid())
+    }
+}
+
+/// The conversation of a customer with an app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConversationEntry {
+    /// The app.
+    pub appid: AppId,
+    /// The customer's name.
+    pub customer: String,
+    /// The customer.
+    pub openid: OpenId,
+    /// Who holds the session.
+    pub session: Session,
+    /// What may still be sent.
+    pub allowance: Allowance,
+    /// What the customer sent, in order.
+    pub messages: Vec<CustomerMessage>,
+    /// What WeChat's own agents see, in the order in which it reached them.
+    pub forwarded: Vec<AgentLine>,
+    /// What the app's server sent and WeChat accepted, in order.
+    pub sent: Vec<Sent>,
+    /// What the customer sees, in order.
+    pub chat: Vec<ChatLine>,
+}
+
+impl ConversationEntry {
+    /// How often the customer saw that the app's service has failed.
+    pub fn failures(&self) -> usize {
+        self.chat.iter().filter(|line| line.is_failure()).count()
     }
 }
 
@@ -116,7 +164,29 @@ impl World {
         let keys: Vec<_> = self.orders.keys().cloned().collect();
         let payments = keys.iter().filter_map(|key| self.payment(key, now)).collect();
         let refunds = self.refunds.values().map(|refund| refund.entry(now)).collect();
-        Ledger { at: now, payments, refunds }
+        let conversations = self.conversations.iter().filter_map(|(key, conversation)| {
+            let customer = self.customers.get(key)?;
+            Some(ConversationEntry {
+                appid: customer.appid.clone(),
+                customer: customer.name.clone(),
+                openid: customer.openid.clone(),
+                session: conversation.session(now),
+                allowance: conversation.allowance,
+                messages: conversation.messages.clone(),
+                forwarded: conversation.agents.clone(),
+                sent: conversation.sent.clone(),
+                chat: conversation.chat.clone(),
+            })
+        });
+        let conversations = conversations.collect();
+        Ledger {
+            at: now,
+            payments,
+            refunds,
+            conversations,
+            pushes: self.outbox.entries(),
+            notices: self.notices.clone(),
+        }
     }
 
     fn payment(&mut self, key: &str, now: Timestamp) -> Option<Payment> {

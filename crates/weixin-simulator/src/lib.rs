@@ -24,14 +24,17 @@ mod answer;
 mod cli;
 mod clock;
 pub mod control;
+mod customer_service;
 mod fault;
 mod ledger;
 mod login;
 mod merchant;
+mod mini_program;
 mod options;
 mod pay;
 mod phone;
 mod platform;
+mod push;
 mod random;
 mod server;
 mod shared;
@@ -56,19 +59,33 @@ use weixin::{AppId, MchId, OpenId};
 
 pub use cli::{KeyFileError, RunError, SimArgs, run};
 pub use clock::{Clock, system_clock};
-pub use fault::{Fault, FaultKind, NOTIFICATION};
-pub use ledger::{Ledger, Payment, RefundEntry};
+pub use customer_service::{
+    AgentError, AgentLine, Agents, Allowance, ChatLine, CustomerMessage, ENTERING_ALLOWS, FAILURE_LINE, Grant,
+    Handover, MESSAGE_ALLOWS, SESSION_LAPSES_AFTER_S, Said, Sent, Session, Speaker, Waiting, Way,
+};
+pub use fault::{Fault, FaultKind, NOTIFICATION, PUSH};
+pub use ledger::{ConversationEntry, Ledger, Payment, RefundEntry};
 pub use login::{LOGINS_PER_MINUTE_MAX, SESSION_KEY_STAYS_S, UnknownApp};
 pub use merchant::{MerchantCertificate, Standing};
+pub use mini_program::{
+    content_check::{ContentWords, MEDIA_CHECK_AFTER_S, VISIT_WITHIN_S},
+    phone_number::PhoneNumber,
+    subscribe::{Consent, Notice, TemplateKind, TemplateSetup, UnknownTemplate},
+};
 pub use options::{
-    AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, DEMO_MERCHANT_CERTIFICATE_PEM,
-    DEMO_MERCHANT_KEY_PEM, DEMO_MERCHANT_SERIAL, DEMO_PUBLIC_KEY_ID, Delivery, MerchantSetup, MerchantV3Setup, Options,
-    Setup, Strictness,
+    AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_ENCODING_AES_KEY, DEMO_MCHID,
+    DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_MERCHANT_SERIAL, DEMO_ORIGINAL_ID,
+    DEMO_PAID_TEMPLATE_ID, DEMO_PUBLIC_KEY_ID, DEMO_PUSH_TOKEN, DEMO_SHIPPED_TEMPLATE_ID, Delivery, MerchantSetup,
+    MerchantV3Setup, Options, Setup, Strictness,
 };
 pub use pay::{Api, Attempt, Choice, NotificationState, PhoneError, UNPAID_CLOSED_AFTER_S};
 pub use phone::Phone;
 pub use platform::{
     DEMO_PLATFORM_CERTIFICATE_2_PEM, DEMO_PLATFORM_CERTIFICATE_PEM, DEMO_PUBLIC_KEY_PEM, KeyMode, Rotation,
+};
+pub use push::{
+    PUSH_REPEAT_AFTER_S, PUSH_REPEATS, PUSH_TIMEOUT_S, PushAttempt, PushEntry, PushSetup, PushSetupError,
+    PushSetupFile, PushState, Verdict,
 };
 pub use state_file::StateError;
 pub use token::{CLASSIC_PER_DAY_MAX, FORCED_PAUSE_S, FORCED_PER_DAY_MAX};
@@ -107,6 +124,7 @@ impl Simulator {
             wire: wire::WireLog::default(),
             mailer: pay::Mailer::new().map_err(StartError::Mailer)?,
             work: Notify::new(),
+            push_work: Notify::new(),
             dirty: Notify::new(),
             state_file: options.state_file,
             stop: CancellationToken::new(),
@@ -115,6 +133,7 @@ impl Simulator {
         shared.tasks.spawn(server::listen(Arc::clone(&shared), listener));
         if shared.delivery == Delivery::Automatic {
             shared.tasks.spawn(pay::run_automatically(Arc::clone(&shared)));
+            shared.tasks.spawn(push::run_automatically(Arc::clone(&shared)));
         }
         if let Some(path) = shared.state_file.clone() {
             shared.tasks.spawn(state_file::keep(Arc::clone(&shared), path));
@@ -198,14 +217,45 @@ impl Simulator {
         self.shared.advance(by)
     }
 
-    /// Sends every notification attempt that is due now, waits for the replies and gives the number of attempts.
+    /// Sends every notification attempt and every push that is due now, all at once, waits for the replies and gives
+    /// their number.
     pub async fn deliver_due(&self) -> usize {
-        pay::deliver_due(&self.shared).await
+        deliver_due(&self.shared).await
     }
 
-    /// When the next notification attempt is due, if one is.
+    /// When the next notification attempt or push is due, if one is.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.shared.world().due.first().map(|(due_at, _)| *due_at)
+        let world = self.shared.world();
+        let notification = world.due.first().map(|(due_at, _)| *due_at);
+        notification.into_iter().chain(world.outbox.next_due()).min()
+    }
+
+    /// Saves the setting of message push of an app. If it is switched on, the address is asked the question with
+    /// `echostr` first.
+    ///
+    /// # Errors
+    /// The address does not answer as WeChat wants. The earlier setting stays.
+    pub async fn set_push(&self, appid: &AppId, setup: PushSetup) -> Result<(), PushSetupError> {
+        push::set_push(&self.shared, appid, setup).await
+    }
+
+    /// The setting of message push of an app, if it was ever set.
+    pub fn push_setup(&self, appid: &AppId) -> Option<PushSetup> {
+        self.shared.world().apps.get(appid.as_str())?.push.clone()
+    }
+
+    /// What content checks find from now on.
+    pub fn set_content_words(&self, words: ContentWords) {
+        self.shared.world().content_words = words;
+        self.shared.changed();
+    }
+
+    /// The tool of WeChat's own agents of an app.
+    ///
+    /// # Errors
+    /// There is no such app.
+    pub fn agents(&self, appid: &AppId) -> Result<Agents, UnknownApp> {
+        Agents::new(&self.shared, appid)
     }
 
     /// The outside truth.
@@ -249,6 +299,12 @@ impl Simulator {
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
     }
+}
+
+/// Sends everything that is due.
+pub(crate) async fn deliver_due(shared: &Arc<Shared>) -> usize {
+    let (notifications, pushes) = tokio::join!(pay::deliver_due(shared), push::deliver_due(shared));
+    notifications + pushes
 }
 
 impl Drop for Simulator {

@@ -2,17 +2,19 @@
 //!
 //! Source: <https://developers.weixin.qq.com/miniprogram/dev/server/API/user-login/api_code2session.html>.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use weixin::{
-    AppId, JsCode, OpenId, UnionId,
+    AppId, JsCode, OpenId, SessionKey, UnionId,
     mini_program::{
         ErrCode,
         code2session::{JS_CODE_VALID_S, Response},
     },
 };
 
-use crate::{answer::Answer, server::Request, world::World};
+use crate::{answer::Answer, mini_program::phone_number::PhoneNumber, random::Seed, server::Request, world::World};
 
 /// How often one customer may log in within a minute. The older page said so; the newer gives no number.
 pub const LOGINS_PER_MINUTE_MAX: u32 = 100;
@@ -37,6 +39,15 @@ pub(crate) struct Customer {
     session_key_made_at: Option<Timestamp>,
     minute: i64,
     logins_in_minute: u32,
+    /// When the customer last had the app open.
+    #[serde(default)]
+    pub(crate) active_at: Option<Timestamp>,
+    /// Which number the phone has, if it was set.
+    #[serde(default)]
+    pub(crate) phone_number: Option<PhoneNumber>,
+    /// How many messages of which template the customer agreed to.
+    #[serde(default)]
+    pub(crate) subscriptions: BTreeMap<String, u32>,
 }
 
 /// What `wx.login` gave to a phone.
@@ -73,6 +84,9 @@ impl World {
                 session_key_made_at: None,
                 minute: 0,
                 logins_in_minute: 0,
+                active_at: None,
+                phone_number: None,
+                subscriptions: BTreeMap::new(),
             };
             self.customers.insert(key.clone(), customer);
         }
@@ -94,6 +108,7 @@ impl World {
         // The key comes from `customer` above and customers are never taken away.
         let made = self.customers.get_mut(customer).map_or(0, |customer| {
             customer.codes_made += 1;
+            customer.active_at = Some(now);
             customer.codes_made
         });
         let code = seed.js_code(customer, made);
@@ -106,6 +121,13 @@ impl World {
             self.codes.remove(&oldest);
         }
         code
+    }
+
+    /// The customer has the app open.
+    pub(crate) fn is_active(&mut self, customer: &str, now: Timestamp) {
+        if let Some(customer) = self.customers.get_mut(customer) {
+            customer.active_at = Some(now);
+        }
     }
 
     /// Tells the app's server who ran `wx.login`. The checks stand in WeChat's order.
@@ -141,7 +163,7 @@ impl World {
         customer.rotate_session_key(now);
         Ok(Response {
             openid: customer.openid.clone(),
-            session_key: seed.session_key(customer.openid.as_str(), customer.session_keys_made),
+            session_key: customer.session_key(seed).ok_or(ErrCode::BUSY)?,
             unionid: customer.unionid.clone(),
         })
     }
@@ -159,6 +181,17 @@ impl Customer {
         }
         self.logins_in_minute += 1;
         Ok(())
+    }
+
+    /// The current key, if the customer ever logged in.
+    pub(crate) fn session_key(&self, seed: Seed) -> Option<SessionKey> {
+        (self.session_keys_made > 0).then(|| seed.session_key(self.openid.as_str(), self.session_keys_made))
+    }
+
+    /// Replaces the key at once. It counts as old as the one before.
+    pub(crate) fn reset_session_key(&mut self, seed: Seed) -> SessionKey {
+        self.session_keys_made += 1;
+        seed.session_key(self.openid.as_str(), self.session_keys_made)
     }
 
     /// A log-in may replace the key, but not each one does.

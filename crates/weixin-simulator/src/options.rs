@@ -2,18 +2,33 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use weixin::{ApiV2Key, ApiV3Key, AppId, AppSecret, MchId, pay::v3::PublicKeyId};
+use weixin::{
+    ApiV2Key, ApiV3Key, AppId, AppSecret, MchId, mini_program::subscribe_send::TemplateId, pay::v3::PublicKeyId,
+};
 
 use crate::{
     clock::{Clock, system_clock},
     merchant::MerchantCertificate,
+    mini_program::subscribe::{TemplateKind, TemplateSetup},
     platform::{KeyMode, public_key_id},
+    push::PushSetup,
 };
 
 /// The mini program of the demonstration.
 pub const DEMO_APPID: &str = "wxfake000000000001";
 /// Its AppSecret. Not a secret: it opens nothing but a simulator.
 pub const DEMO_APP_SECRET: &str = "fakeAppSecret0000000000000000000";
+/// Its original id, the receiver of its messages.
+pub const DEMO_ORIGINAL_ID: &str = "gh_fake00000001";
+/// Its Token of message push. Not a secret: it signs nothing but for a simulator.
+pub const DEMO_PUSH_TOKEN: &str = "fakePushToken";
+/// Its EncodingAESKey of message push. Not a secret: it opens nothing but what a simulator sealed. Its last character
+/// has bits that no byte needs, as most real ones have.
+pub const DEMO_ENCODING_AES_KEY: &str = "fakeEncodingAesKey0000000000000000000000009";
+/// Its template for subscribe messages about a paid order: `character_string1`, `amount2`, `time3`.
+pub const DEMO_PAID_TEMPLATE_ID: &str = "fakeTemplatePaid";
+/// Its template for subscribe messages about a shipped order: `character_string1`, `thing2`, `date3`.
+pub const DEMO_SHIPPED_TEMPLATE_ID: &str = "fakeTemplateShipped";
 /// The merchant of the demonstration.
 pub const DEMO_MCHID: &str = "1600000001";
 /// The merchant's key of API v2. Not a secret: it opens nothing but a simulator.
@@ -143,9 +158,30 @@ pub struct AppSetup {
     pub name: String,
     /// The Open Platform account to which it is bound. Only then a log-in tells a `unionid`.
     pub open_platform: Option<String>,
+    /// Its original id, `gh_…`: the receiver of its customers' messages.
+    pub original_id: String,
+    /// Its message push, if it was ever set. Nobody asks the address at the start.
+    pub push: Option<PushSetup>,
+    /// Its templates for subscribe messages.
+    pub templates: Vec<TemplateSetup>,
 }
 
 impl AppSetup {
+    /// An app without merchants, message push and Open Platform account. Its name is its number.
+    pub fn new(appid: AppId, secret: AppSecret) -> Self {
+        Self {
+            name: appid.to_string(),
+            // Real ones have twelve hexadecimal digits, which say nothing.
+            original_id: format!("gh_{}", &appid.as_str()[6..]),
+            appid,
+            secret,
+            merchants: Vec::new(),
+            open_platform: None,
+            push: None,
+            templates: Vec::new(),
+        }
+    }
+
     /// The fake app of the demonstration.
     pub fn demo() -> Self {
         Self {
@@ -154,7 +190,22 @@ impl AppSetup {
             merchants: vec![constant(MchId::parse(DEMO_MCHID))],
             name: "Demonstration shop".to_owned(),
             open_platform: None,
+            original_id: DEMO_ORIGINAL_ID.to_owned(),
+            push: None,
+            templates: vec![
+                template(DEMO_PAID_TEMPLATE_ID, "Order paid", &["character_string1", "amount2", "time3"]),
+                template(DEMO_SHIPPED_TEMPLATE_ID, "Order shipped", &["character_string1", "thing2", "date3"]),
+            ],
         }
+    }
+}
+
+fn template(template_id: &str, title: &str, keys: &[&str]) -> TemplateSetup {
+    TemplateSetup {
+        template_id: constant(TemplateId::parse(template_id)),
+        title: title.to_owned(),
+        keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+        kind: TemplateKind::OneTime,
     }
 }
 
@@ -215,7 +266,7 @@ impl MerchantV3Setup {
 }
 
 /// The constants above are well formed; a test holds them to it.
-fn constant<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
+pub(crate) fn constant<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
     result.unwrap_or_else(|error| unreachable!("a constant of the demonstration is malformed: {error}"))
 }
 
@@ -233,5 +284,6 @@ mod tests {
         assert_eq!(merchant.public_key_id().as_str(), DEMO_PUBLIC_KEY_ID);
         let key = weixin::pay::v3::SigningKey::from_pem(DEMO_MERCHANT_KEY_PEM).expect("a private key");
         assert!(key.matches(&merchant.certificates[0].certificate.key));
+        assert!(PushSetup::demo("http://127.0.0.1:1").aes_key.is_some());
     }
 }

@@ -1,4 +1,4 @@
-//! A customer with a phone, for tests: logs in and pays, as the mini program and the WeChat app would.
+//! A customer with a phone, for tests: logs in, pays and chats, as the mini program and the WeChat app would.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use crate::{Choice, PhoneError, Shared};
 /// A customer of one app.
 #[derive(Clone)]
 pub struct Phone {
-    shared: Arc<Shared>,
-    key: String,
-    appid: AppId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) key: String,
+    pub(crate) appid: AppId,
     openid: OpenId,
     unionid: Option<UnionId>,
 }

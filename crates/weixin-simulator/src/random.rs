@@ -44,7 +44,7 @@ impl Seed {
     }
 
     /// Decimal digits.
-    fn digits(self, purpose: &str, subject: &str, counter: u64, length: usize) -> String {
+    pub(crate) fn digits(self, purpose: &str, subject: &str, counter: u64, length: usize) -> String {
         self.bytes(purpose, subject, counter, length).iter().map(|byte| char::from(b'0' + byte % 10)).collect()
     }
 
@@ -72,6 +72,20 @@ impl Seed {
     /// base64 of 16 bytes.
     pub(crate) fn session_key(self, openid: &str, counter: u64) -> SessionKey {
         parsed(SessionKey::parse(STANDARD.encode(self.bytes("session_key", openid, counter, 16))))
+    }
+
+    /// 23 and fifteen digits, greater than 2^53 as real ones: whoever takes them for doubles mixes messages up.
+    pub(crate) fn msg_id(self, customer: &str, counter: u64) -> i64 {
+        let digits = self.digits("msg_id", customer, counter, 15);
+        // Seventeen digits fit.
+        format!("23{digits}").parse().unwrap_or(i64::MAX)
+    }
+
+    /// Sixteen bytes.
+    pub(crate) fn sixteen(self, purpose: &str, subject: &str, counter: u64) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&self.bytes(purpose, subject, counter, 16));
+        bytes
     }
 
     /// `wx`, `ddHHmmss` and lower-case hexadecimal digits: 36 characters.

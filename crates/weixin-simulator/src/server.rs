@@ -11,20 +11,24 @@ use hyper::{Response, body::Incoming, header::HeaderMap, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
-use weixin::mini_program::ErrCode;
+use weixin::mini_program::{ErrCode, media_upload::PATH as UPLOAD};
 
 use crate::{
     Shared,
     answer::{Answer, AnswerBody, Cut, respond},
     control,
+    customer_service::{PICTURE_PREFIX, picture},
     fault::FaultKind,
-    login, pay, token,
+    login, mini_program, pay, token,
     wire::{Direction, Exchange},
     world::World,
 };
 
 /// The largest request body that is read.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// The largest one with a picture: a little more than WeChat takes, so that it can say so; as base64 in the control API.
+const PICTURE_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Headers that are kept in the log of the wire.
 const HEADERS_OF_INTEREST: [&str; 8] = [
@@ -70,7 +74,7 @@ impl Request {
     }
 }
 
-/// The endpoints of WeChat that are played, apart from those of [`pay::v3`].
+/// The endpoints of WeChat that are played, apart from those of [`pay::v3`] and [`mini_program`].
 pub(crate) const ENDPOINTS: [&str; 7] = [
     "/pay/unifiedorder",
     "/pay/orderquery",
@@ -126,7 +130,7 @@ async fn handle(
     request: hyper::Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Cut> {
     let (parts, body) = request.into_parts();
-    let body = match Limited::new(body, BODY_BYTES_MAX).collect().await {
+    let body = match Limited::new(body, body_bytes_max(parts.uri.path())).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => return Ok(respond(Answer::page(413), None)),
         Err(_) => return Err(Cut),
@@ -145,6 +149,11 @@ async fn handle(
         return Ok(respond(control::handle(&shared, &request).await, None));
     }
     handle_wechat(&shared, &request).await
+}
+
+fn body_bytes_max(path: &str) -> usize {
+    let picture = path == UPLOAD || path.starts_with(control::PREFIX);
+    if picture { PICTURE_BODY_BYTES_MAX } else { BODY_BYTES_MAX }
 }
 
 /// A request to WeChat: the fault that is due, the answer, the log.
@@ -190,15 +199,19 @@ fn route(shared: &Shared, world: &mut World, now: Timestamp, request: &Request, 
         // Undocumented, but met by many whose HTTP client began to stream its bodies.
         return Answer::new(412, "text/plain", "");
     }
+    if let Some(answer) = mini_program::answer(world, now, request) {
+        return answer;
+    }
     match request.path.as_str() {
         "/sns/jscode2session" => login::jscode2session(world, now, request),
         "/cgi-bin/stable_token" => token::stable_token(world, now, request),
         "/cgi-bin/token" => token::classic_token(world, now, request),
         "/cgi-bin/getcallbackip" => token::callback_ip(world, now, request),
+        path if path.starts_with(PICTURE_PREFIX) => picture(world, now, request),
         path if pay::is_path(path) => pay::answer(&shared.strictness, world, now, request, fault),
         path if path.starts_with("/v3/") => pay::v3::answer(world, now, request, fault),
         path if path.starts_with("/cgi-bin/") || path.starts_with("/wxa/") || path.starts_with("/sns/") => {
-            Answer::errcode(world.seed(), now, request, ErrCode(40066))
+            Answer::errcode(world.seed(), now, request, ErrCode::INVALID_URL)
         }
         _ => Answer::page(404),
     }
@@ -213,12 +226,20 @@ fn exchange(now: Timestamp, request: &Request, answer: Option<&Answer>, fault: O
         method: request.method.clone(),
         path: request.path_and_query.clone(),
         headers: HEADERS_OF_INTEREST.iter().filter_map(header).collect(),
-        request: String::from_utf8_lossy(&request.body).into_owned(),
+        request: shown(request.header("content-type").unwrap_or_default(), &request.body),
         status: answer.map(|answer| answer.status),
-        answer: answer.map(|answer| String::from_utf8_lossy(&answer.body).into_owned()).unwrap_or_default(),
+        answer: answer.map(|answer| shown(answer.content_type, &answer.body)).unwrap_or_default(),
         answer_headers: answer.map(Answer::headers_of_interest).unwrap_or_default(),
         note: fault
             .map(|fault| format!("fault: {fault:?}"))
             .or_else(|| answer.and_then(|answer| answer.note.map(str::to_owned))),
+    }
+}
+
+/// A body in the log of the wire. Of pictures only the size is kept.
+fn shown(content_type: &str, body: &[u8]) -> String {
+    match content_type.starts_with("multipart/") || content_type.starts_with("image/") {
+        true => format!("[{} bytes of {content_type}]", body.len()),
+        false => String::from_utf8_lossy(body).into_owned(),
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) mailer: pay::Mailer,
     /// Something may be due.
     pub(crate) work: Notify,
+    /// A push may be due.
+    pub(crate) push_work: Notify,
     /// The state file is behind.
     pub(crate) dirty: Notify,
     pub(crate) state_file: Option<PathBuf>,
@@ -64,6 +66,7 @@ impl Shared {
         drop(world);
         self.changed();
         self.work.notify_one();
+        self.push_work.notify_one();
         now
     }
 

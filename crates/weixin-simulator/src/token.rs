@@ -9,9 +9,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use weixin::mini_program::{
-    ErrCode,
-    stable_token::{OVERLAP_S, TOKEN_VALID_S},
+use weixin::{
+    AppId,
+    mini_program::{
+        ErrCode,
+        stable_token::{OVERLAP_S, TOKEN_VALID_S},
+    },
 };
 
 use crate::{answer::Answer, random::Seed, server::Request, world::World};
@@ -119,7 +122,7 @@ pub(crate) fn classic_token(world: &mut World, now: Timestamp, request: &Request
 /// Source: <https://developers.weixin.qq.com/doc/offiaccount/Basic_Information/Get_the_WeChat_server_IP_address.html>.
 pub(crate) fn callback_ip(world: &mut World, now: Timestamp, request: &Request) -> Answer {
     let result = if request.method != "GET" { Err(ErrCode::REQUIRE_GET) } else { world.check_token(now, request) };
-    answer(world, now, request, result.map(|()| json!({ "ip_list": ["127.0.0.1"] })))
+    answer(world, now, request, result.map(|_| json!({ "ip_list": ["127.0.0.1"] })))
 }
 
 fn answer(world: &World, now: Timestamp, request: &Request, result: Result<Value, ErrCode>) -> Answer {
@@ -183,17 +186,17 @@ impl World {
         Ok((appid.to_owned(), &mut app.tokens))
     }
 
-    /// Whether the access token of a request is good. Of all apps: the token says which app asks.
+    /// Whether the access token of a request is good, and which app asks: only the token says so.
     ///
     /// A newer token of its kind exists: 40001. The newest one ran out: 42001. Never given: 40001, or 40014 if it
     /// has not even the form of a token.
-    fn check_token(&self, now: Timestamp, request: &Request) -> Result<(), ErrCode> {
+    pub(crate) fn check_token(&self, now: Timestamp, request: &Request) -> Result<AppId, ErrCode> {
         let text = request.query("access_token").ok_or(ErrCode::ACCESS_TOKEN_MISSING)?;
         for app in self.apps.values() {
             for family in [&app.tokens.classic, &app.tokens.stable] {
                 let Some(token) = family.tokens.iter().find(|token| token.text == text) else { continue };
                 if now < token.dead_at {
-                    return Ok(());
+                    return Ok(app.appid.clone());
                 }
                 let newest = family.newest().is_some_and(|newest| newest.text == text);
                 return Err(if newest { ErrCode::ACCESS_TOKEN_EXPIRED } else { ErrCode::INVALID_CREDENTIAL });

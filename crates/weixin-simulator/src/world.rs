@@ -8,11 +8,18 @@ use weixin::{AppId, AppSecret, MchId};
 
 use crate::{
     Rotation,
+    customer_service::{Conversation, MediaStore},
     fault::Faults,
     login::{Customer, LoginCode},
     merchant::{Merchant, MerchantV3, read_secret},
+    mini_program::{
+        content_check::ContentWords,
+        phone_number::GivenCode,
+        subscribe::{Notice, TemplateSetup},
+    },
     options::{AppSetup, Setup},
     pay::{EchoToTell, Order, Prepay, Refund, Subject},
+    push::{Outbox, PushSetup, expose_push, read_push},
     random::Seed,
     token::Tokens,
 };
@@ -48,6 +55,21 @@ pub(crate) struct World {
     /// Self-tests with an address, by request and time.
     #[serde(default)]
     pub(crate) echoes: BTreeMap<String, EchoToTell>,
+    /// By the key of the customer.
+    #[serde(default)]
+    pub(crate) conversations: BTreeMap<String, Conversation>,
+    #[serde(default)]
+    pub(crate) media: MediaStore,
+    #[serde(default)]
+    pub(crate) outbox: Outbox,
+    /// What the buttons for phone numbers gave, by code.
+    #[serde(default)]
+    pub(crate) phone_codes: BTreeMap<String, GivenCode>,
+    /// Subscribe messages that customers got.
+    #[serde(default)]
+    pub(crate) notices: Vec<Notice>,
+    #[serde(default)]
+    pub(crate) content_words: ContentWords,
     #[serde(default)]
     pub(crate) switches: Switches,
     /// When which notification is due; made again from orders and refunds after loading.
@@ -72,6 +94,12 @@ pub(crate) struct App {
     pub(crate) open_platform: Option<String>,
     #[serde(default)]
     pub(crate) tokens: Tokens,
+    #[serde(default)]
+    pub(crate) original_id: String,
+    #[serde(default, serialize_with = "expose_push", deserialize_with = "read_push")]
+    pub(crate) push: Option<PushSetup>,
+    #[serde(default)]
+    pub(crate) templates: Vec<TemplateSetup>,
 }
 
 /// What can be switched while the simulator runs. It outlives the process.
@@ -113,6 +141,12 @@ impl World {
             transactions: BTreeMap::new(),
             refunds: BTreeMap::new(),
             echoes: BTreeMap::new(),
+            conversations: BTreeMap::new(),
+            media: MediaStore::default(),
+            outbox: Outbox::default(),
+            phone_codes: BTreeMap::new(),
+            notices: Vec::new(),
+            content_words: ContentWords::default(),
             switches: Switches::default(),
             due: BTreeSet::new(),
             probed: BTreeSet::new(),
@@ -145,7 +179,8 @@ impl World {
 
     /// Adds an app, or replaces its settings.
     pub(crate) fn set_up_app(&mut self, setup: &AppSetup) {
-        let tokens = self.apps.remove(setup.appid.as_str()).map(|app| app.tokens).unwrap_or_default();
+        let earlier = self.apps.remove(setup.appid.as_str());
+        let (tokens, push) = earlier.map(|app| (app.tokens, app.push)).unwrap_or_default();
         let app = App {
             appid: setup.appid.clone(),
             secret: setup.secret.clone(),
@@ -153,6 +188,9 @@ impl World {
             name: setup.name.clone(),
             open_platform: setup.open_platform.clone(),
             tokens,
+            original_id: setup.original_id.clone(),
+            push: setup.push.clone().or(push),
+            templates: setup.templates.clone(),
         };
         self.apps.insert(setup.appid.to_string(), app);
     }
@@ -168,6 +206,7 @@ impl World {
             Some((due_at, subject))
         });
         self.due = pending.collect();
+        self.outbox.after_loading();
     }
 }
 

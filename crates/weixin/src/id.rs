@@ -15,10 +15,10 @@ macro_rules! checked_text {
 
         impl $name {
             /// Checks the text against WeChat's rule for the field.
-            pub fn parse(text: impl Into<String>) -> Result<Self, FieldError> {
+            pub fn parse(text: impl Into<String>) -> Result<Self, $crate::FieldError> {
                 let text = text.into();
                 let check: fn(&str) -> bool = $check;
-                if check(&text) { Ok(Self(text)) } else { Err(FieldError::new($field, $rule)) }
+                if check(&text) { Ok(Self(text)) } else { Err($crate::FieldError::new($field, $rule)) }
             }
 
             /// The text as it goes over the wire.
@@ -28,8 +28,8 @@ macro_rules! checked_text {
         }
 
         impl TryFrom<String> for $name {
-            type Error = FieldError;
-            fn try_from(text: String) -> Result<Self, FieldError> {
+            type Error = $crate::FieldError;
+            fn try_from(text: String) -> Result<Self, $crate::FieldError> {
                 Self::parse(text)
             }
         }
@@ -41,8 +41,8 @@ macro_rules! checked_text {
         }
 
         impl std::str::FromStr for $name {
-            type Err = FieldError;
-            fn from_str(text: &str) -> Result<Self, FieldError> {
+            type Err = $crate::FieldError;
+            fn from_str(text: &str) -> Result<Self, $crate::FieldError> {
                 Self::parse(text)
             }
         }

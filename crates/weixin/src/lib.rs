@@ -7,7 +7,7 @@
 //! with other people's software (`tests/vectors`).
 //!
 //! * [`pay`]: WeChat Pay. [`pay::Transaction`] is what every version of the interface says of a payment.
-//! * [`mini_program`]: `api.weixin.qq.com`, log-in and access tokens.
+//! * [`mini_program`]: `api.weixin.qq.com`: log-in, access tokens, messages, pictures, personal data, content checks.
 //! * [`push`]: what WeChat sends to an app's server: customers' messages and events, and the answers to them.
 //! * [`xml`]: the flat, safe XML dialect of API v2.
 

@@ -10,10 +10,10 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
-use weixin::MchId;
+use weixin::{AppId, MchId};
 use weixin_client::{
-    AccessTokenKeeper, MerchantV3, MiniProgramClient, PayV2Client, PayV3Client, Transport, TransportError,
-    TransportOptions, TrustStore,
+    AccessTokenKeeper, AppCredential, MerchantV3, MiniProgramClient, PayV2Client, PayV3Client, Transport,
+    TransportError, TransportOptions, TrustStore,
 };
 
 use crate::{
@@ -113,6 +113,12 @@ impl App {
     /// All merchants with keys for API v3.
     pub fn merchants_v3(&self) -> impl Iterator<Item = (&MchId, &MerchantV3)> {
         self.merchants_v3.iter()
+    }
+
+    /// With what the access token of an app is fetched, if the app is configured.
+    pub fn app_credential(&self, appid: &AppId) -> Option<AppCredential> {
+        let app = self.config.app(Some(appid.as_str()))?;
+        Some(AppCredential { appid: app.appid.clone(), secret: app.secret.clone() })
     }
 
     /// The time.

@@ -1,7 +1,8 @@
 //! Zhanggui (掌柜): the back end of a WeChat mini program, in one program.
 //!
 //! Folders are domains: [`session`] logs customers in, [`product`] and [`order`] say what is bought, [`payment`]
-//! takes the money. What they share: [`config`], [`database`], [`job`], [`http`], [`app`]. See ARCHITECTURE.md.
+//! takes the money, [`customer_service`] takes and answers messages, [`subscribe_message`] sends those that customers asked
+//! for, [`event`] tells the merchant's systems. What they share: [`config`], [`database`], [`job`], [`http`], [`app`]. See ARCHITECTURE.md.
 
 pub mod access_token;
 pub mod api_key;
@@ -11,6 +12,7 @@ pub mod background;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod customer_service;
 pub mod database;
 pub mod doctor;
 pub mod event;
@@ -26,4 +28,5 @@ pub mod payment;
 pub mod product;
 pub mod seal;
 pub mod session;
+pub mod subscribe_message;
 pub mod webhook;

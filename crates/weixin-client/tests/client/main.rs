@@ -5,10 +5,14 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod access_token;
+mod app_calls;
 mod callback_v3;
+mod customer;
 mod events;
 mod fixture;
 mod fixture_v3;
+mod media;
+mod messages;
 mod mini_program;
 mod pay_v2;
 mod pay_v3;

@@ -87,13 +87,8 @@ impl SimArgs {
 fn app(text: &str) -> Result<AppSetup, RunError> {
     let (appid, secret) = text.split_once(':').ok_or(RunError::NoColon { argument: "--app", form: "APPID:SECRET" })?;
     let wrong = |source| RunError::Field { argument: "--app", source };
-    Ok(AppSetup {
-        appid: AppId::parse(appid).map_err(wrong)?,
-        secret: AppSecret::parse(secret).map_err(wrong)?,
-        merchants: Vec::new(),
-        name: appid.to_owned(),
-        open_platform: None,
-    })
+    let appid = AppId::parse(appid).map_err(wrong)?;
+    Ok(AppSetup::new(appid, AppSecret::parse(secret).map_err(wrong)?))
 }
 
 fn merchant(text: &str) -> Result<MerchantSetup, RunError> {

@@ -37,9 +37,11 @@ use serde_json::{Value, json};
 use weixin::AppId;
 
 use crate::{
-    Choice, Fault, NOTIFICATION, Shared,
+    Choice, Fault, NOTIFICATION, PUSH, Shared,
     answer::Answer,
+    deliver_due,
     fault::Target,
+    mini_program,
     pay::{self, REQUEST_PAYMENT_OK},
     platform::public_key_id,
     server::{ENDPOINTS, Request},
@@ -124,7 +126,7 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
             shared.world().faults.clear();
             Ok(faults(shared))
         }
-        ("POST", "deliver") => Ok(json!({ "attempts": pay::deliver_due(shared).await })),
+        ("POST", "deliver") => Ok(json!({ "attempts": deliver_due(shared).await })),
         ("POST", "apps") => set_up::app(shared, body(request)?),
         ("POST", "merchants") => set_up::merchant(shared, body(request)?),
         ("POST", "merchants/key_mode") => set_up::key_mode(shared, body(request)?),
@@ -192,6 +194,7 @@ fn status(shared: &Shared) -> Value {
         "customers": customers.collect::<Vec<_>>(),
         "orders": world.orders.len(),
         "next_notification_at": world.due.first().map(|(due_at, _)| due_at),
+        "next_push_at": world.outbox.next_due(),
     })
 }
 
@@ -207,10 +210,12 @@ fn faults(shared: &Shared) -> Value {
 /// A fault that can never strike would be a mistake that nobody sees.
 fn check_fault(fault: Fault) -> Result<Fault, Refusal> {
     let Some(path) = fault.path.as_deref() else { return Ok(fault) };
-    let endpoint = ENDPOINTS.contains(&path) || pay::v3::patterns().any(|known| known == path);
-    if path != NOTIFICATION && !endpoint && pay::v3::pattern(path).is_none() {
-        let paths: Vec<_> = ENDPOINTS.into_iter().chain(pay::v3::patterns()).collect();
-        return refuse(400, format!("path must be {NOTIFICATION} or one of {}", paths.join(" ")));
+    let mut endpoints = ENDPOINTS.into_iter().chain(mini_program::paths()).chain(pay::v3::patterns());
+    let endpoint = endpoints.any(|known| known == path);
+    if ![NOTIFICATION, PUSH].contains(&path) && !endpoint && pay::v3::pattern(path).is_none() {
+        let paths = ENDPOINTS.into_iter().chain(mini_program::paths()).chain(pay::v3::patterns());
+        let paths: Vec<_> = paths.collect();
+        return refuse(400, format!("path must be {NOTIFICATION}, {PUSH} or one of {}", paths.join(" ")));
     }
     if !fault.kind.fits(Target::of(path)) {
         return refuse(400, format!("{} does not happen at {path}", json!(fault.kind)));

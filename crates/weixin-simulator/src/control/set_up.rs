@@ -17,6 +17,7 @@ pub(super) struct AppCall {
     merchants: Vec<MchId>,
     name: Option<String>,
     open_platform: Option<String>,
+    original_id: Option<String>,
 }
 
 fn parsed<T>(result: Result<T, FieldError>) -> Result<T, Refusal> {
@@ -24,13 +25,11 @@ fn parsed<T>(result: Result<T, FieldError>) -> Result<T, Refusal> {
 }
 
 pub(super) fn app(shared: &Shared, call: AppCall) -> Result<Value, Refusal> {
-    let app = AppSetup {
-        name: call.name.unwrap_or_else(|| call.appid.to_string()),
-        appid: call.appid,
-        secret: parsed(AppSecret::parse(call.secret))?,
-        merchants: call.merchants,
-        open_platform: call.open_platform,
-    };
+    let mut app = AppSetup::new(call.appid, parsed(AppSecret::parse(call.secret))?);
+    app.name = call.name.unwrap_or(app.name);
+    app.original_id = call.original_id.unwrap_or(app.original_id);
+    app.merchants = call.merchants;
+    app.open_platform = call.open_platform;
     shared.world().set_up_app(&app);
     shared.changed();
     Ok(json!({}))

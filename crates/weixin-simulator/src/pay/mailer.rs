@@ -145,10 +145,19 @@ impl Mailer {
     }
 
     async fn exchange(&self, letter: &Letter) -> Result<(u16, Vec<u8>), reqwest::Error> {
+        let request = self.client.post(&letter.url).body(letter.body.clone());
+        self.send(letter.all_headers().fold(request, |request, (name, value)| request.header(name, value))).await
+    }
+
+    /// What makes requests.
+    pub(crate) fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// Sends a request when there is room for it, and reads the reply.
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Result<(u16, Vec<u8>), reqwest::Error> {
         // Only a closed semaphore gives an error, and this one is never closed.
         let _permit = self.at_once.acquire().await.ok();
-        let request = self.client.post(&letter.url).body(letter.body.clone());
-        let request = letter.all_headers().fold(request, |request, (name, value)| request.header(name, value));
         let mut response = request.send().await?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
@@ -174,7 +183,7 @@ impl Letter {
 }
 
 /// What went wrong, with its cause.
-fn reason(error: &reqwest::Error) -> String {
+pub(crate) fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("no reply within {REPLY_TIMEOUT_S} s");
     }

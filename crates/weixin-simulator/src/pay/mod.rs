@@ -26,9 +26,9 @@ use weixin::{
     xml::Fields,
 };
 
-pub(crate) use mailer::{Mailer, deliver_due, run_automatically};
-pub(crate) use notify::Subject;
+pub(crate) use mailer::{Mailer, deliver_due, reason, run_automatically};
 pub use notify::{Attempt, NotificationState};
+pub(crate) use notify::{Subject, after, is_loopback};
 pub use order::UNPAID_CLOSED_AFTER_S;
 pub(crate) use phone::REQUEST_PAYMENT_OK;
 pub use phone::{Choice, PhoneError};

@@ -100,7 +100,7 @@ impl Notification {
 }
 
 /// Whether an address is on this machine.
-fn is_loopback(url: &str) -> bool {
+pub(crate) fn is_loopback(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
     let Some(host) = url.host_str() else { return false };
     match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
@@ -289,7 +289,7 @@ fn write(order: &Order, nonce_str: &str) -> Option<Fields> {
 }
 
 /// So many seconds later.
-pub(super) fn after(at: Timestamp, seconds: u32) -> Timestamp {
+pub(crate) fn after(at: Timestamp, seconds: u32) -> Timestamp {
     at.saturating_add(SignedDuration::from_secs(i64::from(seconds))).unwrap_or(at)
 }
 

@@ -92,7 +92,12 @@ async fn a_wrong_call_is_told_what_is_wrong() {
         ("/_sim/wx/login", json!({ "appid": DEMO_APPID, "customer": "" }), 400, "customer must be"),
         ("/_sim/wx/login", json!({ "appid": "wxnobody0000000000", "customer": "li" }), 404, "has no app"),
         ("/_sim/faults", json!({ "kind": "nonsense" }), 400, "unknown variant `nonsense`"),
-        ("/_sim/faults", json!({ "path": "/pay/unified", "kind": "html" }), 400, "path must be notification or one of"),
+        (
+            "/_sim/faults",
+            json!({ "path": "/pay/unified", "kind": "html" }),
+            400,
+            "path must be notification, push or one of",
+        ),
         ("/_sim/faults", json!({ "path": "/cgi-bin/token", "kind": "unsigned" }), 400, "does not happen at"),
         ("/_sim/merchants", json!({ "mchid": "1600000002", "api_v2_key": "short" }), 400, "api_v2_key must be"),
         ("/_sim/status", json!({}), 405, "wants GET"),

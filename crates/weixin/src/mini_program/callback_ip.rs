@@ -5,15 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::AccessToken;
-
 /// The path below the host.
 pub const PATH: &str = "/cgi-bin/getcallbackip";
-
-/// The query string. It contains the access token: never log it.
-pub fn to_query(access_token: &AccessToken) -> String {
-    form_urlencoded::Serializer::new(String::new()).append_pair("access_token", access_token.expose()).finish()
-}
 
 /// The addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

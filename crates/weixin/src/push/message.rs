@@ -184,8 +184,8 @@ impl Message {
         !matches!(self.content, Content::Event(_))
     }
 
-    /// The same for every delivery of one push and different for two pushes of one app; at most 128 bytes. `plaintext` is
-    /// what came, for kinds that have no number.
+    /// The same for every delivery of one push and different for two pushes of one app; at most 128 visible characters.
+    /// `plaintext` is what came, for kinds that have no number.
     ///
     /// Two content checks in one second differ in nothing but their `trace_id`, and repeats of virtual payment count
     /// themselves in the text.
@@ -196,7 +196,7 @@ impl Message {
         };
         let key = parts.map(|parts| parts.join("|"));
         match key {
-            Some(key) if key.len() <= KEY_BYTES_MAX => key,
+            Some(key) if key.len() <= KEY_BYTES_MAX && key.bytes().all(|byte| byte.is_ascii_graphic()) => key,
             Some(key) => hex::encode(digest(&SHA256, key.as_bytes())),
             None => hex::encode(digest(&SHA256, plaintext)),
         }

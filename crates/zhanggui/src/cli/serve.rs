@@ -8,7 +8,7 @@ use crate::{
     background::Background,
     clock::{system_clock, system_entropy},
     config::Config,
-    housekeeping,
+    customer_service, housekeeping,
     http::Server,
     job, payment, webhook,
 };
@@ -47,6 +47,7 @@ impl Running {
             payment::keep_keys_fresh(Arc::clone(&app)),
             webhook::start(Arc::clone(&app)),
             housekeeping::start(Arc::clone(&app)),
+            customer_service::forget_old_pushes(Arc::clone(&app)),
         ];
         Ok(Self { app, http, background })
     }

@@ -3,6 +3,7 @@
 //!
 //! [`Config::load`] gives either a configuration that can work or all its problems at once, each with its line.
 
+mod customer_service;
 mod merchant;
 mod reader;
 mod template;
@@ -17,9 +18,11 @@ use weixin::{AppId, AppSecret, MchId, NotifyUrl};
 use weixin_client::Hosts;
 
 use crate::{
+    customer_service::{allowance, rule::Rule},
     database::{DatabaseUrl, Realm},
     seal::MasterKey,
 };
+pub use customer_service::{Push, SubscribeMessage};
 pub use merchant::{Api, Merchant, V2, V3};
 pub use reader::{ConfigError, Problem};
 use reader::{Reader, Section};
@@ -40,6 +43,8 @@ pub struct Config {
     pub order: OrderPolicy,
     /// How events are sent to the merchant's systems.
     pub webhook: Webhook,
+    /// How many replies WeChat takes for a customer.
+    pub reply_limits: allowance::Limits,
     /// The form of the log.
     pub log: LogFormat,
     /// The mini programs.
@@ -99,6 +104,12 @@ pub struct App {
     pub secret: AppSecret,
     /// The merchant who is paid in it.
     pub mchid: MchId,
+    /// Message push, if it is configured. Without it nobody can prove to be WeChat.
+    pub push: Option<Push>,
+    /// What happens by itself in chats.
+    pub rules: Vec<Rule>,
+    /// Messages that customers have subscribed to.
+    pub subscribe_messages: Vec<SubscribeMessage>,
 }
 
 impl Config {
@@ -186,6 +197,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
     secrets.end(reader);
     let order = read_order(reader);
     let webhook = webhook::read(reader, realm);
+    let reply_limits = customer_service::read_limits(reader);
     let log = read_log(reader);
     let merchants = merchant::read(reader, realm, server.as_ref());
     let apps = read_apps(reader, realm, &merchants);
@@ -197,6 +209,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
         wechat: wechat?,
         order: order?,
         webhook: webhook?,
+        reply_limits: reply_limits?,
         log: log?,
         apps,
         merchants,
@@ -311,6 +324,9 @@ fn read_apps(reader: &mut Reader<'_>, realm: Realm, merchants: &[Merchant]) -> V
             reader.check(&text, real_if_live(realm, &text.value, secret))
         });
         let mchid = section.parsed(reader, "merchant", MchId::parse);
+        let push = customer_service::read_push(reader, &mut section, realm, appid.as_ref());
+        let rules = customer_service::read_rules(reader, &mut section);
+        let subscribe_messages = customer_service::read_subscribe_messages(reader, &mut section);
         section.end(reader);
         if apps.iter().any(|known| Some(&known.appid) == appid.as_ref()) {
             section.problem(reader, "appid", "stands twice in the file");
@@ -320,7 +336,7 @@ fn read_apps(reader: &mut Reader<'_>, realm: Realm, merchants: &[Merchant]) -> V
         if mchid.as_ref().is_some_and(|mchid| !known(mchid)) {
             section.problem(reader, "merchant", "names no [[merchant]] of this file");
         }
-        let app = || Some(App { appid: appid?, secret: secret?, mchid: mchid? });
+        let app = || Some(App { appid: appid?, secret: secret?, mchid: mchid?, push, rules, subscribe_messages });
         apps.extend(app());
     }
     apps

@@ -78,6 +78,7 @@ enum Item {
     Number(i64),
     Flag(bool),
     Tables(Vec<(Vec<Entry>, usize)>),
+    Texts(Vec<String>),
     Table(Vec<Entry>),
     Other,
 }
@@ -122,6 +123,10 @@ impl<'a> Reader<'a> {
                     DeValue::Table(table) => Some((self.entries(table), self.line(item.span().start))),
                     _ => None,
                 };
+                let text = |item: &Spanned<DeValue<'_>>| item.get_ref().as_str().map(str::to_owned);
+                if let Some(texts) = array.iter().map(text).collect::<Option<_>>() {
+                    return Item::Texts(texts);
+                }
                 array.iter().map(table).collect::<Option<_>>().map_or(Item::Other, Item::Tables)
             }
             _ => Item::Other,
@@ -240,6 +245,92 @@ impl Section {
         Some((entry.value, Found { value: String::new(), name, line: Some(entry.line) }))
     }
 
+    /// A section inside of this one, such as `[app.push]` after an `[[app]]`, if the file has it.
+    pub(super) fn section(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Section> {
+        self.known.push(key.to_owned());
+        let index = self.entries.iter().position(|entry| entry.key == key)?;
+        let entry = self.entries.remove(index);
+        let Item::Table(entries) = entry.value else {
+            reader.push(Some(entry.line), format!("{}.{key} must be a section: [{}.{key}]", self.name, self.name));
+            return None;
+        };
+        let env_prefix = format!("{}_{}", self.env_prefix, key.to_uppercase());
+        Some(Section { name: key, env_prefix, entries, known: Vec::new(), line: Some(entry.line) })
+    }
+
+    /// All sections of a list inside of this one, such as `[[app.rule]]`.
+    pub(super) fn sections(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Vec<Section> {
+        self.known.push(key.to_owned());
+        let Some(index) = self.entries.iter().position(|entry| entry.key == key) else { return Vec::new() };
+        let entry = self.entries.remove(index);
+        let tables = match entry.value {
+            Item::Tables(tables) => tables,
+            Item::Texts(texts) if texts.is_empty() => Vec::new(),
+            _ => {
+                let text = format!("{}.{key} must be a list of sections: [[{}.{key}]]", self.name, self.name);
+                reader.push(Some(entry.line), text);
+                Vec::new()
+            }
+        };
+        let section = |(index, (entries, line))| Section {
+            name: key,
+            env_prefix: format!("{}_{}_{}", self.env_prefix, key.to_uppercase(), index + 1),
+            entries,
+            known: Vec::new(),
+            line: Some(line),
+        };
+        tables.into_iter().enumerate().map(section).collect()
+    }
+
+    /// A list of texts; none if the key is not there. The environment gives them with commas.
+    pub(super) fn texts(&mut self, reader: &mut Reader<'_>, key: &str) -> Vec<String> {
+        match self.take(reader, key) {
+            None => Vec::new(),
+            Some((Item::Texts(texts), _)) => texts,
+            Some((Item::Text(text), found)) if found.line.is_none() => {
+                text.split(',').map(|text| text.trim().to_owned()).collect()
+            }
+            Some((_, found)) => {
+                reader.problem(&found, "must be a list of texts, such as [\"a\", \"b\"]");
+                Vec::new()
+            }
+        }
+    }
+
+    /// All keys of a section whose names are free; every value is a text.
+    pub(super) fn free_texts(&mut self, reader: &mut Reader<'_>) -> Vec<(String, String)> {
+        let mut texts = Vec::new();
+        for entry in std::mem::take(&mut self.entries) {
+            match entry.value {
+                Item::Text(text) => texts.push((entry.key, text)),
+                _ => {
+                    let text = format!("{}.{} must be a text in quotation marks", self.name, entry.key);
+                    reader.push(Some(entry.line), text);
+                }
+            }
+        }
+        texts
+    }
+
+    pub(super) fn optional_number(
+        &mut self,
+        reader: &mut Reader<'_>,
+        key: &str,
+        bounds: RangeInclusive<i64>,
+    ) -> Option<i64> {
+        let (item, found) = self.take(reader, key)?;
+        let number = match item {
+            Item::Number(number) => Some(number),
+            Item::Text(text) if found.line.is_none() => text.parse().ok(),
+            _ => None,
+        };
+        let number = number.filter(|number| bounds.contains(number));
+        if number.is_none() {
+            reader.problem(&found, &format!("must be a whole number from {} to {}", bounds.start(), bounds.end()));
+        }
+        number
+    }
+
     pub(super) fn optional_text(&mut self, reader: &mut Reader<'_>, key: &str) -> Option<Found> {
         match self.take(reader, key)? {
             (Item::Text(value), found) => Some(Found { value, ..found }),
@@ -300,20 +391,9 @@ impl Section {
         default: i64,
         bounds: RangeInclusive<i64>,
     ) -> Option<i64> {
-        let (item, found) = match self.take(reader, key) {
-            None => return Some(default),
-            Some(taken) => taken,
-        };
-        let number = match item {
-            Item::Number(number) => Some(number),
-            Item::Text(text) if found.line.is_none() => text.parse().ok(),
-            _ => None,
-        };
-        let number = number.filter(|number| bounds.contains(number));
-        if number.is_none() {
-            reader.problem(&found, &format!("must be a whole number from {} to {}", bounds.start(), bounds.end()));
-        }
-        number
+        let before = reader.problems.len();
+        let number = self.optional_number(reader, key, bounds);
+        if number.is_none() && reader.problems.len() == before { Some(default) } else { number }
     }
 
     /// A secret: `key` with the value, `key_file` with the name of a file or `key_env` with the name of a variable;

@@ -29,10 +29,10 @@ use tower_http::{
 pub use address::client_address;
 pub use caller::Caller;
 pub use json::{JsonBody, JsonBytes, QueryString, RawBody};
-pub use problem::{Code, Problem, WechatCause, chain};
+pub use problem::{Code, Problem, WechatCause, chain, wechat_problem};
 pub use serve::{ServeError, Server};
 
-use crate::{api_key, app::App, event, order, payment, product, session, webhook};
+use crate::{api_key, app::App, customer_service, event, order, payment, product, session, subscribe_message, webhook};
 
 /// The largest body of a callback, in bytes. WeChat's have a few thousand.
 const CALLBACK_BYTES_MAX: usize = 64 * 1024;
@@ -47,6 +47,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub fn router(app: Arc<App>) -> Router {
     let callbacks = Router::new()
         .route("/wechat/pay/{mchid}", post(payment::notify))
+        .route("/wechat/push/{appid}", get(customer_service::verify_url).post(customer_service::push))
         .layer(DefaultBodyLimit::max(CALLBACK_BYTES_MAX));
     let api = Router::new()
         .route("/v1/login", post(session::login))
@@ -54,6 +55,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/orders", post(order::create))
         .route("/v1/orders/{id}", get(order::read))
         .route("/v1/orders/{id}/pay", post(payment::pay))
+        .route("/v1/orders/{id}/subscribe-messages", post(subscribe_message::request))
         .route("/v1/events", get(event::list))
         .route("/v1/keys", get(api_key::list_call).post(api_key::create_call))
         .route("/v1/keys/{id}", delete(api_key::revoke_call))
@@ -63,7 +65,19 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/webhooks/{id}/replay", post(webhook::replay))
         .route("/v1/webhooks/{id}/deliveries", get(webhook::list_deliveries))
         .route("/v1/webhooks/{id}/deliveries/{event}", get(webhook::read_delivery))
+        .route("/v1/phone-number", post(session::phone_number))
+        .route("/v1/conversations", get(customer_service::list))
+        .route("/v1/conversations/{id}", get(customer_service::read))
+        .route("/v1/conversations/{id}/messages", get(customer_service::messages).post(customer_service::post))
+        .route("/v1/conversations/{id}/handler", post(customer_service::hand_over))
+        .route("/v1/conversations/{id}/read", post(customer_service::mark_read))
+        .route("/v1/conversations/{id}/typing", post(customer_service::typing))
+        .route("/v1/pictures/{id}", get(customer_service::picture))
+        .route("/v1/rules", get(customer_service::rules).put(customer_service::replace_rules))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let pictures = Router::new()
+        .route("/v1/pictures", post(customer_service::upload_picture))
+        .layer(DefaultBodyLimit::max(customer_service::PICTURE_BYTES_MAX));
     let health = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
     let nosniff =
         SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -75,7 +89,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, app.config.server.request_timeout))
         .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT));
-    Router::new().merge(callbacks).merge(api).merge(health).layer(layers).with_state(app)
+    Router::new().merge(callbacks).merge(api).merge(pictures).merge(health).layer(layers).with_state(app)
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {

@@ -83,6 +83,22 @@ codes! {
     OrderPaid "order_paid" CONFLICT "The order is paid",
     OrderClosed "order_closed" CONFLICT "The order is closed",
     OrderExpired "order_expired" CONFLICT "The order can no longer be paid",
+    PhoneCodeInvalid "phone_code_invalid" BAD_REQUEST "WeChat does not know the code for a phone number",
+    ConversationNotFound "conversation_not_found" NOT_FOUND "There is no such conversation",
+    MessageNotFound "message_not_found" NOT_FOUND "There is no such message in the conversation",
+    MessageInvalid "message_invalid" UNPROCESSABLE_ENTITY "WeChat would refuse the message",
+    HandlerUnknown "handler_unknown" UNPROCESSABLE_ENTITY "Nobody of this name answers customers",
+    ClientIdUsed "client_id_used" CONFLICT "Another reply has this client_id",
+    ReplyWindowClosed "reply_window_closed" CONFLICT "The customer has said nothing for too long",
+    ReplyAllowanceUsed "reply_allowance_used" CONFLICT "WeChat takes no more replies until the customer writes",
+    PictureNotFound "picture_not_found" NOT_FOUND "There is no such picture",
+    PictureUnknown "picture_unknown" UNPROCESSABLE_ENTITY "The picture of the message is not here",
+    PictureInvalid "picture_invalid" UNPROCESSABLE_ENTITY "The body is no picture that WeChat takes",
+    PicturePending "picture_pending" CONFLICT "The picture is not here yet",
+    PictureGone "picture_gone" GONE "The picture cannot be had any more",
+    RuleInvalid "rule_invalid" UNPROCESSABLE_ENTITY "A rule cannot work",
+    SubscribeMessageUnknown "subscribe_message_unknown" UNPROCESSABLE_ENTITY "The subscribe message is not configured",
+    SubscribeMessageInvalid "subscribe_message_invalid" UNPROCESSABLE_ENTITY "WeChat would refuse the subscribe message",
 }
 
 /// An error on its way to the caller.
@@ -200,6 +216,20 @@ impl Problem {
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// The problem for a call to `api.weixin.qq.com` that did not succeed. `detail` says what that means for the caller.
+pub fn wechat_problem(error: weixin_client::ApiError, detail: &str) -> Problem {
+    use weixin::mini_program::Class;
+    let weixin_client::ApiError::Refused { errcode, errmsg } = &error else {
+        return Problem::caused(Code::WechatUnavailable, detail, error).retry_after(5);
+    };
+    let cause = WechatCause { code: errcode.to_string(), message: errmsg.clone(), request_id: None };
+    let problem = match errcode.class() {
+        Class::Busy | Class::Rate => Problem::new(Code::WechatBusy, detail).retry_after(5),
+        _ => Problem::new(Code::WechatRefused, detail),
+    };
+    problem.with_wechat(cause)
 }
 
 /// The problem is put into the answer's extensions; the outermost layer, which knows the request id, writes it.

@@ -21,14 +21,32 @@ pub use runner::{run_due, start};
 pub enum Kind {
     /// Ask WeChat what became of a payment.
     QueryPayment,
+    /// Send the replies that wait in a conversation.
+    SendMessages,
+    /// Fetch a customer's picture before WeChat forgets it.
+    FetchPicture,
+    /// See whether a customer has waited too long.
+    CheckUnanswered,
+    /// Send a subscribe message.
+    SendSubscribeMessage,
 }
 
 impl Kind {
-    const ALL: &[Kind] = &[Kind::QueryPayment];
+    const ALL: &[Kind] = &[
+        Kind::QueryPayment,
+        Kind::SendMessages,
+        Kind::FetchPicture,
+        Kind::CheckUnanswered,
+        Kind::SendSubscribeMessage,
+    ];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::QueryPayment => "payment.query",
+            Self::SendMessages => "message.send",
+            Self::FetchPicture => "picture.fetch",
+            Self::CheckUnanswered => "conversation.check_unanswered",
+            Self::SendSubscribeMessage => "subscribe_message.send",
         }
     }
 

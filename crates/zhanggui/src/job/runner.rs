@@ -6,7 +6,10 @@ use jiff::SignedDuration;
 use tokio::task::JoinSet;
 
 use super::{Kind, Outcome, pause, store};
-use crate::{app::App, background::Background, clock::ms, database::DatabaseError, http::chain, payment};
+use crate::{
+    app::App, background::Background, clock::ms, customer_service, database::DatabaseError, http::chain, payment,
+    subscribe_message,
+};
 
 /// How long a claim holds. Longer than the longest call to WeChat with its back-up host.
 const LEASE: SignedDuration = SignedDuration::from_mins(2);
@@ -73,6 +76,10 @@ pub async fn run_due(app: &Arc<App>) -> Result<usize, DatabaseError> {
 async fn run(app: &Arc<App>, claim: store::Claim) -> Result<(), DatabaseError> {
     let outcome = match Kind::from_word(&claim.kind) {
         Some(Kind::QueryPayment) => payment::run_query_job(app, &claim.subject, claim.attempts).await,
+        Some(Kind::SendMessages) => customer_service::run_send_job(app, &claim.subject).await,
+        Some(Kind::FetchPicture) => customer_service::run_fetch_job(app, &claim.subject).await,
+        Some(Kind::CheckUnanswered) => customer_service::run_unanswered_job(app, &claim.subject).await,
+        Some(Kind::SendSubscribeMessage) => subscribe_message::run_send_job(app, &claim.subject).await,
         // A newer version of this program wrote it; a newer node will run it.
         None => Outcome::Retry("this version does not know the kind of job".to_owned()),
     };

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use weixin::{AppId, Attach, Body, Fen, MchId, OrderAmount};
 
 pub use create::create;
-pub use read::{View, read, view};
+pub use read::{View, not_found, read, view};
 pub use state::{CloseReason, OnSuccess, State};
 pub use store::{find, find_of_customer, mark_paid};
 

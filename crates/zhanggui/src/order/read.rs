@@ -126,6 +126,6 @@ async fn load(app: &App, caller: &Caller, order_id: &str) -> Result<Order, Probl
 }
 
 /// The same answer for "unknown" and "not yours".
-fn not_found() -> Problem {
+pub fn not_found() -> Problem {
     Problem::new(Code::OrderNotFound, "Look at the id; an order of another customer is not shown.")
 }

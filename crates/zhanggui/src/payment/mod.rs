@@ -17,12 +17,23 @@ mod store;
 use jiff::Timestamp;
 use weixin::{AppId, MchId, OpenId, OrderAmount, OutTradeNo};
 
-use crate::config::Api;
+use crate::{
+    config::Api,
+    database::{DatabaseError, Tx},
+};
 pub use keys::keep_keys_fresh;
 pub use notify::notify;
 pub use poll::{QueryError, refresh, run_query_job};
 pub use prepay::pay;
 pub use state::{Event, Next, State};
+
+/// The order that a number of WeChat Pay belongs to.
+///
+/// # Errors
+/// The database fails.
+pub fn order_of(tx: &mut Tx, mchid: &str, out_trade_no: &str) -> Result<Option<String>, DatabaseError> {
+    Ok(store::find_by_number(tx, mchid, out_trade_no)?.map(|payment| payment.order_id))
+}
 
 /// One attempt to pay an order.
 #[derive(Clone, Debug, PartialEq, Eq)]

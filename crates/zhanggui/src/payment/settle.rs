@@ -20,6 +20,7 @@ use crate::{
     database::{DatabaseError, Tx},
     job,
     order::{self, OnSuccess},
+    subscribe_message,
 };
 
 /// What became of a statement.
@@ -193,7 +194,8 @@ fn pay_order(
                 return Err(DatabaseError::Aborted);
             }
             tracing::info!(order.id = order.id, payment.id = payment.id, "order paid");
-            return Ok(());
+            let order = order::find(tx, &order.id)?.ok_or(DatabaseError::NotFound)?;
+            return subscribe_message::order_paid(tx, app, now, &order);
         }
         OnSuccess::SecondPayment => Reason::SecondPayment,
         OnSuccess::LatePayment => Reason::LatePayment,

@@ -4,11 +4,13 @@
 //! customer is comes from WeChat only, never from the phone.
 
 mod login;
+mod phone_number;
 mod store;
 
 use crate::{api_key::token_hash, app::App, clock::ms, database::DatabaseError};
 pub use login::login;
-pub use store::customer_of_openid;
+pub use phone_number::phone_number;
+pub use store::{customer_of_openid, openid_of};
 
 /// How long a session lives at most, in milliseconds: 30 days.
 const SESSION_MS: i64 = 30 * 24 * 60 * 60 * 1000;

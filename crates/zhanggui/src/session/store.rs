@@ -61,6 +61,16 @@ pub fn customer_of_openid(
     Ok(row.text("id")?.to_owned())
 }
 
+const OPENID: &str = "SELECT openid FROM customer WHERE id = $1";
+
+/// The `openid` of a customer.
+///
+/// # Errors
+/// The database fails.
+pub fn openid_of(tx: &mut Tx, customer_id: &str) -> Result<Option<OpenId>, DatabaseError> {
+    tx.query_opt(OPENID, params![customer_id])?.map(|row| row.parsed("openid")).transpose()
+}
+
 const FIND: &str = "
     SELECT customer.id,
            customer.appid,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod api;
+mod customer_service;
 mod flow;
 mod idempotency;
 mod impostor;
@@ -12,6 +13,7 @@ mod mutation;
 mod notify;
 mod order;
 mod prepay;
+mod push;
 mod settle;
 mod start;
 #[path = "../support/mod.rs"]

@@ -95,6 +95,27 @@ impl Merchant {
         let request = request.header("content-type", "application/json").header("idempotency-key", key);
         Reply::of(request.body(body.into())).await
     }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Reply {
+        Reply::of(self.http.request(Method::PUT, path).bearer_auth(&self.key).json(body)).await
+    }
+
+    /// Posts bytes as they are.
+    pub(crate) async fn upload(&self, path: &str, bytes: impl Into<Bytes>) -> Reply {
+        Reply::of(self.http.request(Method::POST, path).bearer_auth(&self.key).body(bytes.into())).await
+    }
+
+    /// Answers a customer with a text.
+    pub(crate) async fn reply(&self, conversation: &str, client_id: &str, text: &str) -> Reply {
+        let body = json!({ "client_id": client_id, "type": "text", "text": text });
+        self.post(&format!("/v1/conversations/{conversation}/messages"), &body).await
+    }
+
+    /// Hands a conversation to somebody.
+    pub(crate) async fn hand_over(&self, conversation: &str, handler: &str) -> Value {
+        let body = json!({ "handler": handler });
+        self.post(&format!("/v1/conversations/{conversation}/handler"), &body).await.json(200)
+    }
 }
 
 /// Anybody on the internet. What WeChat posts can be posted by others, too.

@@ -9,6 +9,7 @@ mod letter;
 mod letter_v3;
 mod node;
 pub(crate) mod postgres;
+mod pusher;
 mod receiver;
 mod shop;
 mod truth;
@@ -20,8 +21,9 @@ pub(crate) use http::{Http, Reply};
 pub(crate) use letter::{Letter, Told};
 pub(crate) use letter_v3::{LetterV3, SealedLetter, Signer};
 pub(crate) use node::Node;
+pub(crate) use pusher::{NO_CUSTOMER, Pusher, message, text_message};
 pub(crate) use receiver::{Behaviour, Receiver};
-pub(crate) use shop::{DEMO, MASTER_KEY, OTHER, Shop};
+pub(crate) use shop::{DEMO, DEMO_PUSH, MASTER_KEY, OTHER, PushKeys, Shop, VECTORS};
 pub(crate) use world::{Engine, World, run};
 
 /// Makes `sqlite::name` and `postgres::name` out of each `async fn name(world: &mut World)`. A function that is not

@@ -2,8 +2,8 @@
 
 use weixin::{ApiV2Key, AppId, AppSecret, MchId, pay::v2::SignType};
 use weixin_simulator::{
-    AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, DEMO_PUBLIC_KEY_ID,
-    MerchantSetup, Setup,
+    AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_ENCODING_AES_KEY, DEMO_MCHID,
+    DEMO_PUBLIC_KEY_ID, DEMO_PUSH_TOKEN, MerchantSetup, Setup,
 };
 use zhanggui::config::Api;
 
@@ -49,11 +49,9 @@ impl Business {
 pub(crate) fn wechat_setup() -> Setup {
     let mut setup = Setup::demo();
     setup.apps.push(AppSetup {
-        appid: OTHER.appid(),
-        secret: OTHER.secret(),
         merchants: vec![OTHER.mchid()],
         name: "Another shop".to_owned(),
-        open_platform: None,
+        ..AppSetup::new(OTHER.appid(), OTHER.secret())
     });
     setup.merchants.push(MerchantSetup {
         mchid: OTHER.mchid(),
@@ -78,7 +76,43 @@ pub(crate) struct Shop {
     pub(crate) trust_forwarded_for: bool,
     /// How long an endpoint of the merchant may take.
     pub(crate) webhook_timeout_s: u32,
+    /// Message push of [`DEMO`].
+    pub(crate) push: PushShop,
 }
+
+/// What is configured for messages of customers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PushShop {
+    pub(crate) mode: &'static str,
+    pub(crate) token: &'static str,
+    pub(crate) aes_key: &'static str,
+    /// The token and key from before a rotation.
+    pub(crate) old: Option<(&'static str, &'static str)>,
+    pub(crate) handler: &'static str,
+    /// Rules and subscribe messages, as they stand in the file.
+    pub(crate) more: &'static str,
+    /// Whether the server also works for the account of the published vectors.
+    pub(crate) with_vectors: bool,
+}
+
+/// The account of the published vectors whose pushes the server takes, if it is told to.
+pub(crate) const VECTORS: PushKeys = PushKeys {
+    appid: "wx0a1b2c3d4e5f6071",
+    token: "Mp9Token2026",
+    aes_key: "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFI",
+};
+
+/// What WeChat and the server of an app have agreed on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PushKeys {
+    pub(crate) appid: &'static str,
+    pub(crate) token: &'static str,
+    pub(crate) aes_key: &'static str,
+}
+
+/// Those of [`DEMO`].
+pub(crate) const DEMO_PUSH: PushKeys =
+    PushKeys { appid: DEMO_APPID, token: DEMO_PUSH_TOKEN, aes_key: DEMO_ENCODING_AES_KEY };
 
 impl Default for Shop {
     fn default() -> Self {
@@ -91,7 +125,37 @@ impl Default for Shop {
             with_other: false,
             trust_forwarded_for: false,
             webhook_timeout_s: 15,
+            push: PushShop {
+                mode: "secure",
+                token: DEMO_PUSH.token,
+                aes_key: DEMO_PUSH.aes_key,
+                old: None,
+                handler: "wechat",
+                more: "",
+                with_vectors: false,
+            },
         }
+    }
+}
+
+impl PushShop {
+    fn toml(&self) -> String {
+        let PushShop { mode, token, aes_key, handler, more, .. } = self;
+        let old = self.old.map_or_else(String::new, |(token, aes_key)| {
+            format!("token_old = \"{token}\"\nencoding_aes_key_old = \"{aes_key}\"\n")
+        });
+        let vectors = match self.with_vectors {
+            true => format!(
+                "[[app]]\nappid = \"{}\"\nsecret = \"{}\"\nmerchant = \"{DEMO_MCHID}\"\n[app.push]\n\
+                 token = \"{}\"\nencoding_aes_key = \"{}\"\n",
+                VECTORS.appid, DEMO.secret, VECTORS.token, VECTORS.aes_key
+            ),
+            false => String::new(),
+        };
+        format!(
+            "[app.push]\nmode = \"{mode}\"\ntoken = \"{token}\"\nencoding_aes_key = \"{aes_key}\"\n{old}\
+             handler = \"{handler}\"\n{more}\n{vectors}"
+        )
     }
 }
 
@@ -130,11 +194,12 @@ impl Shop {
             "[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\ndrain_timeout_s = 5\n\
              trust_forwarded_for = {}\n[database]\nurl = \"{database}\"\n[secrets]\nmaster_key = \"{MASTER_KEY}\"\n\
              [wechat]\nrealm = \"simulated\"\npay_url = \"{wechat}\"\napi_url = \"{wechat}\"\n\
-             [order]\nexpires_in_min = {}\n[webhook]\ntimeout_s = {}\n{}{other}",
+             [order]\nexpires_in_min = {}\n[webhook]\ntimeout_s = {}\n{}{}{other}",
             self.trust_forwarded_for,
             self.expires_in_min,
             self.webhook_timeout_s,
             business(&DEMO, self.sign_type),
+            self.push.toml(),
         )
     }
 }

@@ -29,6 +29,14 @@ const PAYMENTS: &str = "
     JOIN shop_order ON shop_order.id = payment.order_id
     ORDER BY payment.id";
 
+const MESSAGES: &str = "
+    SELECT message.direction, message.state, COUNT(*) AS n
+    FROM message
+    JOIN conversation ON conversation.id = message.conversation_id
+    JOIN customer ON customer.id = conversation.customer_id
+    WHERE customer.openid = $1
+    GROUP BY message.direction, message.state";
+
 const PROOFS: &str = "
     SELECT DISTINCT payment.id
     FROM payment
@@ -54,6 +62,7 @@ impl World {
         assert_eq!(marks, self.expected_attention, "what a person has to look at");
 
         self.compare_with_wechat().await;
+        self.compare_messages().await;
         self.compare_requests();
         self.stop().await;
         self.sim.shutdown().await;
@@ -105,6 +114,32 @@ impl World {
             paid.len() as i64,
             "every paid order has its payment"
         );
+    }
+
+    /// C1, C3 and C4: what customers wrote and WeChat delivered is here, once; what was sent reached the customer at most once.
+    async fn compare_messages(&self) {
+        let ledger = self.sim.ledger();
+        for theirs in &ledger.conversations {
+            let who = &theirs.customer;
+            let rows = self.rows(MESSAGES, zhanggui::params![theirs.openid.as_str()]).await;
+            let count = |direction: &str, state: &str| {
+                let of = |row: &&zhanggui::database::Row| {
+                    row.text("direction").unwrap() == direction && row.text("state").unwrap() == state
+                };
+                rows.iter().find(of).map_or(0, |row| row.int("n").unwrap())
+            };
+            let delivered = |message: &&weixin_simulator::CustomerMessage| {
+                ledger.push(&message.msg_id).is_some_and(|push| push.state == weixin_simulator::PushState::Accepted)
+            };
+            let delivered = theirs.messages.iter().filter(delivered).count() as i64;
+            assert!(count("in", "received") >= delivered, "{who}: WeChat delivered {delivered} messages");
+            let (sent, unknown, accepted) = (count("out", "sent"), count("out", "unknown"), theirs.sent.len() as i64);
+            assert!(
+                (sent..=sent + unknown).contains(&accepted),
+                "{who}: {sent} sent, {unknown} unknown, {accepted} at WeChat"
+            );
+            assert_eq!(theirs.failures(), self.expected_failures, "how often {who} saw that the service has failed");
+        }
     }
 
     /// M6: the same number, the same bytes, always.

@@ -6,18 +6,22 @@ use std::{
     sync::Arc,
 };
 
+use serde_json::Value;
 use tempfile::TempDir;
-use weixin::{AppId, Fen};
-use weixin_simulator::{Options, Simulator};
+use weixin::{
+    AppId, Fen,
+    push::{Format, Mode},
+};
+use weixin_simulator::{Options, PushSetup, Simulator};
 use zhanggui::{
     api_key::{self, NewKey, Scope},
-    database::{Database, Realm, Row, Value, migrate},
+    database::{Database, Realm, Row, Value as Column, migrate},
     params,
     product::{self, Product},
 };
 
 use super::{
-    Attacker, DEMO, Letter, LetterV3, ManualClock, Merchant, Node, OTHER, Phone, Shop, entropy_of,
+    Attacker, DEMO, DEMO_PUSH, Letter, LetterV3, ManualClock, Merchant, Node, OTHER, Phone, Pusher, Shop, entropy_of,
     letter::Told,
     node::Recipe,
     postgres,
@@ -43,6 +47,8 @@ pub(crate) struct World {
     pub(crate) port: u16,
     pub(super) expected_attention: Vec<&'static str>,
     pub(super) expected_unsettled: BTreeSet<String>,
+    /// How often each customer is told by WeChat that the service has failed.
+    pub(crate) expected_failures: usize,
     node: Option<Node>,
     _directory: TempDir,
 }
@@ -88,6 +94,7 @@ impl World {
             port,
             expected_attention: Vec::new(),
             expected_unsettled: BTreeSet::new(),
+            expected_failures: 0,
             node: Some(node),
             _directory: directory,
         };
@@ -157,6 +164,32 @@ impl World {
         Merchant { key, http: self.node().http.clone() }
     }
 
+    /// The operator of the app switches message push on in WeChat's console, which asks the server for its address.
+    pub(crate) async fn switch_push_on(&self, format: Format) {
+        let url = format!("http://127.0.0.1:{}/wechat/push/{}", self.port, DEMO.appid);
+        let mode = Mode::from_word(self.shop.push.mode).unwrap();
+        self.sim.set_push(&DEMO.appid(), PushSetup::demo(&url).mode(mode).format(format)).await.unwrap();
+    }
+
+    /// A conversation of the only customer who has written, as the API shows it.
+    pub(crate) async fn only_conversation(&self, desk: &Merchant) -> Value {
+        let page = desk.get("/v1/conversations").await.json(200);
+        let conversations = page["conversations"].as_array().unwrap();
+        assert_eq!(conversations.len(), 1, "{page}");
+        conversations[0].clone()
+    }
+
+    /// WeChat's side of message push for the demonstration's app.
+    pub(crate) fn pusher(&self, format: Format) -> Pusher {
+        let mode = Mode::from_word(self.shop.push.mode).unwrap();
+        Pusher::new(self.node().http.clone(), &DEMO_PUSH, mode, format)
+    }
+
+    /// The time in seconds since 1970.
+    pub(crate) fn now_s(&self) -> i64 {
+        self.clock.now().as_second()
+    }
+
     pub(crate) fn attacker(&self) -> Attacker {
         Attacker { http: self.node().http.clone() }
     }
@@ -186,7 +219,7 @@ impl World {
         self.expected_unsettled.insert(out_trade_no);
     }
 
-    pub(crate) async fn rows(&self, sql: &'static str, values: &[Value]) -> Vec<Row> {
+    pub(crate) async fn rows(&self, sql: &'static str, values: &[Column]) -> Vec<Row> {
         let values = values.to_vec();
         self.database().read(move |tx| tx.query(sql, &values)).await.unwrap()
     }
@@ -226,6 +259,11 @@ impl World {
             "SELECT id, subject, reason FROM attention ORDER BY id",
             "SELECT kind, subject, run_ms, fence FROM job ORDER BY kind, subject",
             "SELECT id, openid FROM customer ORDER BY id",
+            "SELECT appid, dedupe_key, copies FROM push ORDER BY appid, dedupe_key",
+            "SELECT id, handler, unread, allowance_left FROM conversation ORDER BY id",
+            "SELECT id, state FROM message ORDER BY id",
+            "SELECT id, state FROM picture ORDER BY id",
+            "SELECT position, type FROM event ORDER BY position",
         ] {
             tables.push(self.rows(sql, &[]).await);
         }

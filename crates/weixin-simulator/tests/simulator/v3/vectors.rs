@@ -19,13 +19,8 @@ async fn stage(file: &Value, now: Timestamp) -> Stage {
     let (appid, mchid) = (AppId::parse(text("appid")).unwrap(), MchId::parse(text("mchid")).unwrap());
     let certificate = MerchantCertificate::from_pem(text("certificate_pem")).unwrap();
     let key = ApiV3Key::parse(file["keys"]["apiv3_key"].as_str().unwrap()).unwrap();
-    let app = AppSetup {
-        appid: appid.clone(),
-        secret: AppSecret::parse(DEMO_APP_SECRET).unwrap(),
-        merchants: vec![mchid.clone()],
-        name: "The shop of the vectors".to_owned(),
-        open_platform: None,
-    };
+    let secret = AppSecret::parse(DEMO_APP_SECRET).unwrap();
+    let app = AppSetup { merchants: vec![mchid.clone()], ..AppSetup::new(appid.clone(), secret) };
     let merchant = MerchantV3Setup::new(mchid, key, certificate);
     let world = Setup { apps: vec![app], merchants: Vec::new(), merchants_v3: vec![merchant] };
     let options = Options::for_tests(1, Arc::new(move || now));

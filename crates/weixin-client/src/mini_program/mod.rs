@@ -1,9 +1,16 @@
-//! Calls to `api.weixin.qq.com`: log-in and access tokens.
+//! Calls to `api.weixin.qq.com`.
 //!
-//! Secrets travel in query strings and bodies here, so nothing of a request gets into an error or a log, and
+//! Here are those that need no kept access token: log-in and the token itself. The others are in the files of their
+//! subjects; they ask an [`AccessTokenKeeper`](crate::AccessTokenKeeper) for it. Secrets travel in query strings and bodies here, so nothing of a request gets into an error or a log, and
 //! WeChat's sentences are searched for them before they are passed on.
 //!
 //! Source: <https://developers.weixin.qq.com/miniprogram/dev/server/API/>.
+
+mod call;
+mod content_check;
+mod customer;
+mod media;
+mod messages;
 
 use bytes::Bytes;
 use reqwest::{
@@ -12,13 +19,15 @@ use reqwest::{
 };
 use weixin::{
     AccessToken, AppId, AppSecret, JsCode,
-    mini_program::{self, AnswerError, ErrCode, callback_ip, code2session, stable_token},
+    mini_program::{self, AnswerError, Class, ErrCode, callback_ip, code2session, stable_token},
 };
 
 use crate::{
     host::Hosts,
-    transport::{Failure, Message, NoAnswer, Repeat, Statuses, Transport, Unreadable},
+    transport::{ANSWER_BYTES_MAX, Failure, Message, NoAnswer, Repeat, Statuses, Transport, Unreadable},
 };
+
+pub use messages::SendError;
 
 /// Calls the mini program interfaces.
 #[derive(Clone, Debug)]
@@ -53,21 +62,14 @@ impl MiniProgramClient {
     /// [`AccessTokenKeeper`](crate::AccessTokenKeeper) asks that one instead.
     pub async fn stable_token(&self, appid: &AppId, secret: &AppSecret) -> Result<stable_token::Response, ApiError> {
         let request = stable_token::Request { appid: appid.clone(), secret: secret.clone(), force_refresh: false };
-        let message = Message {
-            method: Method::POST,
-            path: stable_token::PATH.into(),
-            query: None,
-            headers: vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-            body: Some(Bytes::from(request.to_json())),
-            statuses: Statuses::OnlyOk,
-        };
+        let message = post_json(stable_token::PATH, None, request.to_json().into());
         let body = self.ask(&message, Repeat::Harmless).await?;
         mini_program::read_answer(&body).map_err(|error| ApiError::from_answer(error, &[secret.expose()]))
     }
 
     /// Asks from which addresses WeChat calls us.
     pub async fn callback_ip(&self, access_token: &AccessToken) -> Result<callback_ip::Response, ApiError> {
-        let message = get(callback_ip::PATH, callback_ip::to_query(access_token));
+        let message = get(callback_ip::PATH, mini_program::token_query(access_token));
         let body = self.ask(&message, Repeat::Harmless).await?;
         mini_program::read_answer(&body).map_err(|error| ApiError::from_answer(error, &[access_token.expose()]))
     }
@@ -89,6 +91,23 @@ fn get(path: &'static str, query: String) -> Message {
         headers: Vec::new(),
         body: None,
         statuses: Statuses::OnlyOk,
+        answer_bytes_max: ANSWER_BYTES_MAX,
+    }
+}
+
+fn post_json(path: &'static str, query: Option<String>, json: Bytes) -> Message {
+    post(path, query, HeaderValue::from_static("application/json"), json)
+}
+
+fn post(path: &'static str, query: Option<String>, content_type: HeaderValue, body: Bytes) -> Message {
+    Message {
+        method: Method::POST,
+        path: path.into(),
+        query,
+        headers: vec![(CONTENT_TYPE, content_type)],
+        body: Some(body),
+        statuses: Statuses::OnlyOk,
+        answer_bytes_max: ANSWER_BYTES_MAX,
     }
 }
 
@@ -118,6 +137,25 @@ impl ApiError {
             Self::Refused { errcode, .. } => Some(*errcode),
             _ => None,
         }
+    }
+
+    /// Whether a refusal says that the token is to blame. 41001 (no token) would be our own mistake.
+    pub(crate) fn is_stale_token(&self) -> bool {
+        matches!(
+            self.errcode(),
+            Some(ErrCode::INVALID_CREDENTIAL | ErrCode::INVALID_ACCESS_TOKEN | ErrCode::ACCESS_TOKEN_EXPIRED)
+        )
+    }
+
+    /// Whether WeChat answered with more than it ever does.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::Unreadable(Unreadable::TooLarge))
+    }
+
+    /// Whether WeChat refused what was asked, and not just the moment, the token or the address.
+    pub fn is_refused_for_good(&self) -> bool {
+        let class = self.errcode().map(ErrCode::class);
+        matches!(class, Some(Class::Argument | Class::Permission | Class::Customer))
     }
 
     /// `secrets` are those of the request: should a sentence repeat one, it is blotted out.

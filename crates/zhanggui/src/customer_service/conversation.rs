@@ -1,0 +1,298 @@
+//! `GET /v1/conversations` and what can be done with one: read it, take it over, mark it as read, show that somebody types.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use weixin::mini_program::{ErrCode, typing::Command};
+
+use super::{
+    Conversation, Handler,
+    store::{self, conversation::Filter},
+};
+use crate::{
+    api_key::Scope,
+    app::App,
+    clock::ms,
+    database::{DatabaseError, Tx},
+    event,
+    http::{Caller, Code, JsonBody, Problem, QueryString, wechat_problem},
+    id,
+};
+
+/// The largest page.
+const LIMIT_MAX: i64 = 200;
+
+/// Which conversations are asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    appid: Option<String>,
+    customer: Option<String>,
+    handler: Option<String>,
+    /// Only those in which a customer waits, the longest first; else the latest first.
+    #[serde(default)]
+    waiting: bool,
+    after: Option<String>,
+    limit: Option<i64>,
+}
+
+/// Lists conversations.
+///
+/// # Errors
+/// The key lacks the scope, or the query cannot be.
+pub async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    QueryString(asked): QueryString<Asked>,
+) -> Result<Json<Value>, Problem> {
+    caller.key_with(Scope::Messages)?;
+    let limit = page_limit(asked.limit)?;
+    let handler = asked.handler.as_deref().map(handler_of).transpose()?;
+    let after = asked.after.as_deref().map(|cursor| place_of(cursor, id::Kind::Conversation)).transpose()?;
+    let waiting = asked.waiting;
+    let filter = Filter { appid: asked.appid, customer_id: asked.customer, handler, waiting, after };
+    let mut page = app.database.read(move |tx| store::conversation::list(tx, &filter, limit + 1)).await?;
+    let has_more = page.len() as i64 > limit;
+    page.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let after = page.last().filter(|_| has_more).map(|last| {
+        let time = if waiting { last.waiting_since.unwrap_or(last.last_message) } else { last.last_message };
+        cursor_of(time, &last.id)
+    });
+    let now = app.now();
+    let conversations: Vec<Value> = page.iter().map(|conversation| conversation.view(now)).collect();
+    Ok(Json(json!({ "conversations": conversations, "after": after, "has_more": has_more })))
+}
+
+/// Shows a conversation.
+///
+/// # Errors
+/// The key lacks the scope, or there is no such conversation.
+pub async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(conversation_id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    caller.key_with(Scope::Messages)?;
+    let conversation = load(&app, &conversation_id).await?;
+    Ok(Json(conversation.view(app.now())))
+}
+
+/// Which messages are asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MessagesAsked {
+    /// The cursor of the last page: what was said before it.
+    before: Option<String>,
+    limit: Option<i64>,
+}
+
+/// Lists what was said, the latest first.
+///
+/// # Errors
+/// The key lacks the scope, there is no such conversation, or the query cannot be.
+pub async fn messages(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(conversation_id): Path<String>,
+    QueryString(asked): QueryString<MessagesAsked>,
+) -> Result<Json<Value>, Problem> {
+    caller.key_with(Scope::Messages)?;
+    let limit = page_limit(asked.limit)?;
+    let before = asked.before.as_deref().map(|cursor| place_of(cursor, id::Kind::Message)).transpose()?;
+    let conversation = load(&app, &conversation_id).await?;
+    let reading = Arc::clone(&app);
+    let read = move |tx: &mut Tx| store::message::list(tx, &reading, &conversation.id, before.as_ref(), limit + 1);
+    let mut page = app.database.read(read).await?;
+    let has_more = page.len() as i64 > limit;
+    page.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let before = page.last().filter(|_| has_more).map(|last| cursor_of(last.said, &last.id));
+    let messages: Vec<Value> = page.iter().map(super::Message::view).collect();
+    Ok(Json(json!({ "messages": messages, "before": before, "has_more": has_more })))
+}
+
+/// Who answers from now on.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandOver {
+    handler: String,
+}
+
+/// Hands a conversation to somebody else, from the next message on: a message can only be forwarded to WeChat's agents in
+/// answer to WeChat, never later.
+///
+/// # Errors
+/// The key lacks the scope, there is no such conversation or nobody of this name.
+pub async fn hand_over(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(conversation_id): Path<String>,
+    JsonBody(HandOver { handler }): JsonBody<HandOver>,
+) -> Result<Json<Value>, Problem> {
+    let key = caller.key_with(Scope::Messages)?;
+    let handler = Handler::from_word(&handler).ok_or_else(handler_unknown)?;
+    let (changing, now) = (Arc::clone(&app), app.now());
+    let change = move |conversation: &mut Conversation, tx: &mut Tx| {
+        if conversation.handler == handler {
+            return Ok(());
+        }
+        conversation.handler = handler;
+        tell_handled(tx, &changing, now, conversation, &key.id)
+    };
+    let conversation = update(&app, &conversation_id, change).await?;
+    Ok(Json(conversation.view(now)))
+}
+
+/// Writes down that somebody else answers. `by` is the id of an API key, or `rule:` and a name.
+pub(super) fn tell_handled(
+    tx: &mut Tx,
+    app: &App,
+    now: Timestamp,
+    conversation: &Conversation,
+    by: &str,
+) -> Result<(), DatabaseError> {
+    let data = json!({ "conversation": conversation.view(now), "by": by });
+    event::append(tx, app, now, event::Type::ConversationHandled, &conversation.id, &data)
+}
+
+/// Up to which message everything was read.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MarkRead {
+    up_to: Option<String>,
+}
+
+/// Marks messages as read: all, or those up to one.
+///
+/// # Errors
+/// The key lacks the scope, or there is no such conversation or message.
+pub async fn mark_read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(conversation_id): Path<String>,
+    JsonBody(MarkRead { up_to }): JsonBody<MarkRead>,
+) -> Result<Json<Value>, Problem> {
+    caller.key_with(Scope::Messages)?;
+    let reading = Arc::clone(&app);
+    let change = move |conversation: &mut Conversation, tx: &mut Tx| {
+        conversation.unread = match &up_to {
+            None => 0,
+            Some(id) => {
+                let message = store::message::find(tx, &reading, id)?.ok_or(DatabaseError::NotFound)?;
+                if message.conversation_id != conversation.id {
+                    return Err(DatabaseError::NotFound);
+                }
+                conversation.unread.min(store::message::count_after(tx, &conversation.id, &message)?)
+            }
+        };
+        Ok(())
+    };
+    let conversation = update(&app, &conversation_id, change).await?;
+    Ok(Json(conversation.view(app.now())))
+}
+
+/// Whether somebody types.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Typing {
+    typing: bool,
+}
+
+/// Shows the customer that somebody types, for 15 seconds, or no longer.
+///
+/// # Errors
+/// The key lacks the scope, there is no such conversation, or WeChat refuses.
+pub async fn typing(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(conversation_id): Path<String>,
+    JsonBody(Typing { typing }): JsonBody<Typing>,
+) -> Result<StatusCode, Problem> {
+    caller.key_with(Scope::Messages)?;
+    let conversation = load(&app, &conversation_id).await?;
+    let credential = app.app_credential(&conversation.appid).ok_or_else(not_found)?;
+    let command = if typing { Command::Typing } else { Command::CancelTyping };
+    let request = weixin::mini_program::typing::Request {
+        touser: conversation.openid.clone(),
+        command,
+        business_id: super::send::business_id(&conversation),
+    };
+    match app.mini_program.typing(&app.access_tokens, &credential, &request).await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        // It is shown already.
+        Err(error) if error.errcode() == Some(ErrCode::ALREADY_TYPING) => Ok(StatusCode::NO_CONTENT),
+        Err(error) => Err(wechat_problem(error, "The customer sees no sign of typing; nothing else has happened.")),
+    }
+}
+
+/// Changes a conversation in one transaction and gives it as it is afterwards.
+async fn update(
+    app: &Arc<App>,
+    conversation_id: &str,
+    change: impl Fn(&mut Conversation, &mut Tx) -> Result<(), DatabaseError> + Send + 'static,
+) -> Result<Conversation, Problem> {
+    let id = checked_id(conversation_id)?;
+    let written = app
+        .database
+        .write(move |tx| {
+            let Some(mut conversation) = store::conversation::find(tx, &id)? else { return Ok(None) };
+            change(&mut conversation, tx)?;
+            store::conversation::save(tx, &conversation)?;
+            Ok(Some(conversation))
+        })
+        .await;
+    app.event_wake.notify_waiters();
+    match written {
+        Ok(conversation) => conversation.ok_or_else(not_found),
+        Err(DatabaseError::NotFound) => Err(Problem::new(Code::MessageNotFound, "Look at the id of the message.")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn load(app: &App, conversation_id: &str) -> Result<Conversation, Problem> {
+    let id = checked_id(conversation_id)?;
+    app.database.read(move |tx| store::conversation::find(tx, &id)).await?.ok_or_else(not_found)
+}
+
+pub(super) fn checked_id(conversation_id: &str) -> Result<String, Problem> {
+    if id::is(id::Kind::Conversation, conversation_id) { Ok(conversation_id.to_owned()) } else { Err(not_found()) }
+}
+
+pub(super) fn not_found() -> Problem {
+    Problem::new(Code::ConversationNotFound, "Look at the id of the conversation.")
+}
+
+fn handler_of(word: &str) -> Result<Handler, Problem> {
+    Handler::from_word(word).ok_or_else(handler_unknown)
+}
+
+fn handler_unknown() -> Problem {
+    Problem::new(Code::HandlerUnknown, "Send wechat, desk or bot.")
+}
+
+fn page_limit(limit: Option<i64>) -> Result<i64, Problem> {
+    let limit = limit.unwrap_or(50);
+    if (1..=LIMIT_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Problem::new(Code::QueryInvalid, format!("limit must be 1 to {LIMIT_MAX}.")))
+}
+
+/// A place in a list that is sorted by time and id.
+fn cursor_of(time: Timestamp, id: &str) -> String {
+    format!("{}.{id}", ms(time))
+}
+
+fn place_of(cursor: &str, kind: id::Kind) -> Result<(i64, String), Problem> {
+    let place = cursor.split_once('.').and_then(|(time, id)| Some((time.parse().ok()?, id)));
+    match place {
+        Some((time, id)) if id::is(kind, id) => Ok((time, id.to_owned())),
+        _ => Err(Problem::new(Code::CursorUnknown, "Send the cursor as the last page gave it, or leave it out.")),
+    }
+}
