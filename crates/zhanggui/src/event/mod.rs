@@ -68,6 +68,8 @@ types! {
     ShippingReported "shipping.reported",
     /// WeChat pushed an event that this program has no word for.
     PushReceived "push.received",
+    /// Somebody tries a webhook; only this one is told.
+    WebhookTested "webhook.tested",
 }
 
 impl Type {

@@ -62,6 +62,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/webhooks", get(webhook::list).post(webhook::create))
         .route("/v1/webhooks/{id}", get(webhook::read).patch(webhook::change).delete(webhook::delete))
         .route("/v1/webhooks/{id}/rotate", post(webhook::rotate))
+        .route("/v1/webhooks/{id}/test", post(webhook::test))
         .route("/v1/webhooks/{id}/replay", post(webhook::replay))
         .route("/v1/webhooks/{id}/deliveries", get(webhook::list_deliveries))
         .route("/v1/webhooks/{id}/deliveries/{event}", get(webhook::read_delivery))

@@ -1,4 +1,4 @@
-//! `PATCH /v1/webhooks/{id}` and `POST /v1/webhooks/{id}/rotate`.
+//! `PATCH /v1/webhooks/{id}`, `POST /v1/webhooks/{id}/rotate` and `POST /v1/webhooks/{id}/test`.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use axum::{
     http::StatusCode,
 };
 use jiff::SignedDuration;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{
     endpoint::{
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     app::App,
     attention::{self, Reason},
+    event::{self, Type},
     http::{Caller, JsonBody, Problem},
     idempotency::{Answered, Creating},
 };
@@ -120,4 +122,40 @@ pub async fn rotate(
         Ok::<_, WebhookError>(view_with_secret(&endpoint, &secret))
     })
     .await
+}
+
+/// Nothing can be chosen.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Test {}
+
+/// What will be sent.
+#[derive(Debug, Serialize)]
+struct Sent {
+    event: String,
+}
+
+/// Sends an event of the type `webhook.tested` to this endpoint alone, whatever types it wants.
+///
+/// # Errors
+/// The caller may not, or there is no such endpoint.
+pub async fn test(
+    State(app): State<Arc<App>>,
+    Path(endpoint_id): Path<String>,
+    Creating { caller, body: Test {}, once }: Creating<Test>,
+) -> Result<Answered, Problem> {
+    checked(caller, &endpoint_id)?;
+    let (now, writing) = (app.now(), Arc::clone(&app));
+    let answered = once
+        .write(&app, StatusCode::ACCEPTED, move |tx| {
+            store::find(tx, &endpoint_id)?.ok_or(WebhookError::NotFound)?;
+            let data = json!({ "webhook": endpoint_id });
+            event::append(tx, &writing, now, Type::WebhookTested, &endpoint_id, &data)?;
+            let newest = event::last(tx)?;
+            let event = event::headlines(tx, newest - 1, 1)?.pop().ok_or(WebhookError::EventUnknown)?;
+            Ok::<_, WebhookError>(Sent { event: event.id })
+        })
+        .await?;
+    app.event_wake.notify_waiters();
+    Ok(answered)
 }

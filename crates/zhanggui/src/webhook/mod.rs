@@ -16,7 +16,7 @@ mod state;
 mod store;
 
 pub use call::Sender;
-pub use change::{Change, Rotate, change, rotate};
+pub use change::{Change, Rotate, Test, change, rotate, test};
 pub use deliveries::{Asked, list_deliveries, read_delivery};
 pub use endpoint::{Create, create, delete, list, read};
 pub use reach::Reach;

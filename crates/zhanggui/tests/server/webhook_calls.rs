@@ -19,6 +19,7 @@ on_both_databases!(
     an_endpoint_that_is_not_there_is_not_found,
     there_are_not_more_endpoints_than_can_be,
     deliveries_are_listed_by_pages,
+    an_endpoint_can_be_tried_and_no_other_is_told,
 );
 
 async fn only_an_administrator_manages_webhooks(world: &mut World) {
@@ -36,6 +37,7 @@ async fn only_an_administrator_manages_webhooks(world: &mut World) {
             (Method::PATCH, endpoint.path(""), json!({ "state": "disabled" })),
             (Method::DELETE, endpoint.path(""), json!({})),
             (Method::POST, endpoint.path("/rotate"), json!({})),
+            (Method::POST, endpoint.path("/test"), json!({})),
             (Method::POST, endpoint.path("/replay"), json!({ "event": event })),
             (Method::GET, endpoint.path("/deliveries"), json!({})),
             (Method::GET, endpoint.path(&format!("/deliveries/{event}")), json!({})),
@@ -178,6 +180,7 @@ async fn an_endpoint_that_is_not_there_is_not_found(world: &mut World) {
             (Method::PATCH, "", json!({ "description": "x" })),
             (Method::DELETE, "", json!({})),
             (Method::POST, "/rotate", json!({})),
+            (Method::POST, "/test", json!({})),
             (Method::POST, "/replay", json!({ "state": "exhausted" })),
             (Method::GET, "/deliveries", json!({})),
             (Method::GET, "/deliveries/evt_019be4d0602074368bd5513df6f80b32", json!({})),
@@ -226,4 +229,17 @@ async fn deliveries_are_listed_by_pages(world: &mut World) {
     for after in ["evt_", "evt_019be4d0602074368bd5513df6f80b32"] {
         endpoint.owner.get(&endpoint.path(&format!("/deliveries?after={after}"))).await.problem(400, "cursor_unknown");
     }
+}
+
+async fn an_endpoint_can_be_tried_and_no_other_is_told(world: &mut World) {
+    let (tried, other) = (Receiver::start().await, Receiver::start().await);
+    let endpoint = Endpoint::new(world, &tried, &["message.received"]).await;
+    Endpoint::new(world, &other, &[]).await;
+    let sent = endpoint.owner.once(&endpoint.path("/test"), "k1", "{}").await;
+    assert_eq!(endpoint.owner.once(&endpoint.path("/test"), "k1", "{}").await.body, sent.body);
+    assert_eq!(webhook::run_due(&world.node().app).await.unwrap(), 1);
+    let letter = tried.take().swap_remove(0);
+    assert_eq!((&letter.event()["type"], letter.subject()), (&json!("webhook.tested"), endpoint.id.clone()));
+    assert_eq!(sent.json(202)["event"], letter.id);
+    assert!(letter.is_signed_with(&endpoint.secret) && other.received().is_empty());
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::ms,
     database::{DatabaseError, Tx, params},
-    event::{self, Headline},
+    event::{self, Headline, Type},
     seal::{Place, Seal},
 };
 
@@ -99,7 +99,11 @@ pub(in super::super) fn derive(tx: &mut Tx, now_ms: i64) -> Result<(), DatabaseE
         if tx.execute(MOVE_ON, params![id, position, newest.position])? != 1 {
             continue;
         }
-        for event in page.iter().filter(|event| types.contain(&event.kind)) {
+        let is_wanted = |event: &&Headline| match event.kind == Type::WebhookTested.as_str() {
+            true => event.subject == id,
+            false => types.contain(&event.kind),
+        };
+        for event in page.iter().filter(is_wanted) {
             let values = params![
                 id,
                 event.position,
