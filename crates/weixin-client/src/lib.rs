@@ -6,13 +6,14 @@
 //!
 //! * [`Transport`]: the connections. Time-outs, size limits, certificates; nothing of WeChat's language.
 //! * [`Hosts`]: where WeChat is, or the simulator, and where to ask if there is no answer.
-//! * [`PayV2Client`]: WeChat Pay, API v2.
+//! * [`PayV2Client`]: WeChat Pay, API v2. [`ClientCertificate`]: what its refunds need.
 //! * [`PayV3Client`] and [`TrustStore`]: WeChat Pay, API v3.
 //! * [`MiniProgramClient`] and [`AccessTokenKeeper`]: `api.weixin.qq.com`.
 //!
 //! What may be asked twice, and when, is decided in one place: `Repeat` in `transport.rs`.
 
 mod access_token;
+mod client_certificate;
 mod host;
 mod mini_program;
 mod pay_v2;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 pub use access_token::{
     AccessTokenKeeper, AppCredential, BoxFuture, MemoryTokenStore, StoredToken, TokenStore, TokenStoreError,
 };
+pub use client_certificate::{ClientCertificate, ClientCertificateError};
 pub use host::{HostError, Hosts};
 pub use mini_program::{ApiError, MiniProgramClient, SendError};
 pub use pay_v2::{Answered, CallError, Evidence, MerchantKeyV2, NotAuthentic, PayV2Client};

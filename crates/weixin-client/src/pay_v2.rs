@@ -15,13 +15,19 @@ use reqwest::{
 };
 use weixin::{
     ApiV2Key, FieldError, MchId, NonceStr, Verified,
-    pay::v2::{AnswerError, Call, ErrCode, Rejection, SignType, SignatureError, read_answer, signed},
+    pay::{
+        RefundRefusal,
+        v2::{AnswerError, Call, ErrCode, Rejection, SignType, SignatureError, read_answer, signed},
+    },
     xml::Fields,
 };
 
 use crate::{
+    client_certificate::ClientCertificate,
     host::Hosts,
-    transport::{ANSWER_BYTES_MAX, Failure, Message, NoAnswer, Repeat, Statuses, Transport, Unreadable},
+    transport::{
+        ANSWER_BYTES_MAX, Failure, Message, NoAnswer, Repeat, Statuses, Transport, TransportError, Unreadable,
+    },
 };
 
 /// Calls WeChat Pay.
@@ -29,12 +35,29 @@ use crate::{
 pub struct PayV2Client {
     transport: Transport,
     hosts: Hosts,
+    /// For calls that need the merchant's certificate.
+    certified: Option<(Transport, Hosts)>,
 }
 
 impl PayV2Client {
     /// Calls these hosts through this transport.
     pub fn new(transport: Transport, hosts: Hosts) -> Self {
-        Self { transport, hosts }
+        Self { transport, hosts, certified: None }
+    }
+
+    /// The same client for one merchant: it shows this certificate where WeChat Pay asks for one, as for refunds. Those
+    /// calls may have hosts of their own, as in the simulator.
+    ///
+    /// # Errors
+    /// The certificate is not usable for TLS.
+    pub fn with_certificate(
+        &self,
+        certificate: &ClientCertificate,
+        hosts: Option<Hosts>,
+    ) -> Result<Self, TransportError> {
+        let identity = certificate.identity().map_err(TransportError::Options)?;
+        let certified = (self.transport.showing(identity)?, hosts.unwrap_or_else(|| self.hosts.clone()));
+        Ok(Self { certified: Some(certified), ..self.clone() })
     }
 
     /// Makes a call. For a call that changes something at WeChat, freeze it first and use
@@ -72,7 +95,12 @@ impl PayV2Client {
             statuses: Statuses::OnlyOk,
             answer_bytes_max: ANSWER_BYTES_MAX,
         };
-        let received = self.transport.ask(&self.hosts, &message, Repeat::Harmless).await?;
+        let (transport, hosts) = self.way::<C>()?;
+        let received = transport.ask(hosts, &message, Repeat::Harmless).await.map_err(|failure| match failure {
+            // What the gateway says about certificates. Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011986592>.
+            Failure::Unreadable(Unreadable::Status(400)) if C::NEEDS_CERTIFICATE => CallError::CertificateRefused,
+            failure => failure.into(),
+        })?;
         let answer = read_answer(&call, &received.body, &merchant.key, sign_type);
         let request_id = received.request_id();
         let evidence = Evidence { request_body, answer_body: received.body, request_id };
@@ -84,6 +112,16 @@ impl PayV2Client {
             Err(AnswerError::OtherParty) => Err(CallError::NotAuthentic(NotAuthentic::OtherParty)),
             Err(AnswerError::Unreadable(error)) => Err(CallError::Unreadable(Unreadable::Xml(error))),
             Err(AnswerError::Field(error)) => Err(CallError::Unreadable(Unreadable::Field(error))),
+        }
+    }
+}
+
+impl PayV2Client {
+    fn way<C: Call>(&self) -> Result<(&Transport, &Hosts), CallError> {
+        match (C::NEEDS_CERTIFICATE, &self.certified) {
+            (false, _) => Ok((&self.transport, &self.hosts)),
+            (true, Some((transport, hosts))) => Ok((transport, hosts)),
+            (true, None) => Err(CallError::NoCertificate),
         }
     }
 }
@@ -163,6 +201,12 @@ pub enum CallError {
     /// An answer that nobody proved to be WeChat's answer to us.
     #[error("WeChat Pay's answer is not authentic")]
     NotAuthentic(#[source] NotAuthentic),
+    /// The call needs the merchant's certificate, and the client has none. Nothing was sent now.
+    #[error("the call needs the merchant's client certificate, and none is configured")]
+    NoCertificate,
+    /// WeChat's gateway wants another certificate: it got none, or one that has expired or that it does not know.
+    #[error("WeChat Pay did not accept the merchant's client certificate")]
+    CertificateRefused,
     /// The message is not one of this call and this merchant. Nothing was sent now.
     #[error("the message was not sent")]
     NotSendable(#[source] FieldError),
@@ -189,7 +233,17 @@ impl CallError {
             | Self::NoAnswer(_)
             | Self::Unreadable(_)
             | Self::NotAuthentic(_)
+            | Self::NoCertificate
+            | Self::CertificateRefused
             | Self::NotSendable(_) => true,
+        }
+    }
+
+    /// What the failure says about a refund that was applied for or asked for.
+    pub fn refund_refusal(&self) -> RefundRefusal {
+        match self {
+            Self::Rejected(rejection) => RefundRefusal::of(&rejection.err_code),
+            _ => RefundRefusal::TryAgain,
         }
     }
 }

@@ -18,9 +18,12 @@ use reqwest::{
 use tracing::Instrument as _;
 use weixin::{
     ApiV3Key, NonceStr, Verified,
-    pay::v3::{
-        Authorization, Call, Code, Credential, ErrorBody, KeyId, Method, PROBE_PREFIX, SignatureHeaders, Signed,
-        VerifyError, certificates::GetCertificates, read_answer, verify,
+    pay::{
+        RefundRefusal,
+        v3::{
+            Authorization, Call, Code, Credential, ErrorBody, KeyId, Method, PROBE_PREFIX, SignatureHeaders, Signed,
+            VerifyError, certificates::GetCertificates, read_answer, verify,
+        },
     },
 };
 
@@ -321,6 +324,14 @@ impl CallErrorV3 {
                     | Code::Unknown(_)
             ),
             _ => true,
+        }
+    }
+
+    /// What the failure says about a refund that was applied for or asked for.
+    pub fn refund_refusal(&self) -> RefundRefusal {
+        match self {
+            Self::Refused { status, error: Some(error), .. } => RefundRefusal::of_v3(*status, error),
+            _ => RefundRefusal::TryAgain,
         }
     }
 }

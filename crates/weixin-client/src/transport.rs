@@ -14,7 +14,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
-    Certificate, Client, ClientBuilder, Method, Response, StatusCode,
+    Certificate, Client, ClientBuilder, Identity, Method, Response, StatusCode,
     header::{DATE, HeaderMap, HeaderName, HeaderValue},
     redirect,
 };
@@ -65,6 +65,8 @@ pub struct Transport {
     loopback: Client,
     outside: Client,
     has_system_roots: bool,
+    /// For connections that differ in one thing.
+    options: TransportOptions,
 }
 
 impl Transport {
@@ -74,18 +76,32 @@ impl Transport {
     /// `https` host is refused as not trustworthy, unless [`TransportOptions::extra_ca_pem`] vouches for it: ask
     /// [`Transport::has_system_roots`] before relying on WeChat's own hosts.
     pub fn new(options: &TransportOptions) -> Result<Self, TransportError> {
+        Self::build(options, None)
+    }
+
+    /// Connections of the same kind that show a certificate to whoever asks for one.
+    pub(crate) fn showing(&self, identity: Identity) -> Result<Self, TransportError> {
+        Self::build(&self.options, Some(identity))
+    }
+
+    fn build(options: &TransportOptions, identity: Option<Identity>) -> Result<Self, TransportError> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             // Fails only if somebody else was quicker, which is as good.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
         let extra = extra_roots(options)?;
+        let builder = |options| match &identity {
+            Some(identity) => builder(options).identity(identity.clone()),
+            None => builder(options),
+        };
         let loopback = builder(options).tls_certs_only(extra.clone()).no_proxy().build();
         let loopback = loopback.map_err(TransportError::Options)?;
         // The options are usable, so what fails now is the reading of the system's authorities.
         let outside = builder(options).tls_certs_merge(extra.clone()).build();
         let has_system_roots = if extra.is_empty() { outside.is_ok() } else { builder(options).build().is_ok() };
         let outside = outside.or_else(|_| builder(options).tls_certs_only(extra).build());
-        Ok(Self { loopback, outside: outside.map_err(TransportError::Options)?, has_system_roots })
+        let outside = outside.map_err(TransportError::Options)?;
+        Ok(Self { loopback, outside, has_system_roots, options: options.clone() })
     }
 
     /// Whether the system brings certificate authorities. Without them WeChat's own hosts cannot be trusted.

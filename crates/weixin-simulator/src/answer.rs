@@ -66,6 +66,11 @@ impl Answer {
     /// A page of the gateway.
     pub(crate) fn page(status: u16) -> Self {
         let title = hyper::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
+        Self::titled_page(status, title)
+    }
+
+    /// A page of the gateway that says something.
+    pub(crate) fn titled_page(status: u16, title: &str) -> Self {
         let body = format!(
             "<html>\r\n<head><title>{status} {title}</title></head>\r\n<body>\r\n<center><h1>{status} {title}</h1></center>\r\n\
              <hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"

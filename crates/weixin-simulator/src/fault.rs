@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::pay::Api;
+use crate::pay::{self, Api};
 
 /// The `path` that stands for the notifications that WeChat sends.
 pub const NOTIFICATION: &str = "notification";
@@ -157,16 +157,14 @@ impl FaultKind {
             (kind, Target::Push) => kind.is_for_pushes(),
             (Kind::OtherApp | Kind::ClearText, Target::Request(_)) => false,
             (Kind::Unsigned | Kind::WrongSignature, Target::Request(path)) => {
-                path.starts_with("/pay/") || path.starts_with("/v3/")
+                pay::is_path(path) || path.starts_with("/v3/")
             }
-            (Kind::ErrCode(_) | Kind::ErrCodeAfter(_) | Kind::Fail(_), Target::Request(path)) => {
-                path.starts_with("/pay/")
-            }
+            (Kind::ErrCode(_) | Kind::ErrCodeAfter(_) | Kind::Fail(_), Target::Request(path)) => pay::is_path(path),
             (
                 Kind::Stale | Kind::UnknownSerial | Kind::Probe | Kind::V3Error { .. } | Kind::V3ErrorAfter { .. },
                 Target::Request(path),
             ) => path.starts_with("/v3/"),
-            (Kind::Errcode(_), Target::Request(path)) => !path.starts_with("/pay/") && !path.starts_with("/v3/"),
+            (Kind::Errcode(_), Target::Request(path)) => !pay::is_path(path) && !path.starts_with("/v3/"),
             (_, Target::Request(_)) => true,
         }
     }

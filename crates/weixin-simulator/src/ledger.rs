@@ -10,7 +10,7 @@ use weixin::{
 use crate::{
     Allowance, ChatLine, CustomerMessage, Notice, PushEntry, Sent, Session,
     customer_service::AgentLine,
-    pay::{Api, Attempt, NotificationState, OrderState, Refund},
+    pay::{Api, Attempt, NotificationState, OrderState, Refund, RefundSource},
     world::World,
 };
 
@@ -50,6 +50,12 @@ impl Ledger {
     /// The push of the message of that number.
     pub fn push(&self, msg_id: &str) -> Option<&PushEntry> {
         self.pushes.iter().find(|push| push.msg_id.as_deref() == Some(msg_id))
+    }
+
+    /// What has gone back of a payment, in fen: its refunds that succeeded.
+    pub fn refunded_fen(&self, out_trade_no: &str) -> Fen {
+        let refunds = self.refunds.iter().filter(|refund| refund.out_trade_no.as_str() == out_trade_no);
+        Fen::new(refunds.filter(|it| it.state == RefundState::Success).map(|refund| refund.refund_fen.get()).sum())
     }
 
     /// What customers have paid.
@@ -108,8 +114,10 @@ pub struct RefundEntry {
     pub state: RefundState,
     /// When it was accepted.
     pub created_at: Timestamp,
-    /// When the money arrives.
+    /// When it ends: the money arrives, unless it was closed or is abnormal.
     pub arrives_at: Timestamp,
+    /// Who asked for it.
+    pub source: RefundSource,
     /// How far telling the merchant is, if the request named an address.
     pub notification: Option<NotificationState>,
     /// Every attempt to tell the merchant.
@@ -226,6 +234,7 @@ impl Refund {
             state: self.state(now),
             created_at: self.created_at,
             arrives_at: self.arrives_at,
+            source: self.source,
             notification: self.notification.as_ref().map(|notification| notification.state.clone()),
             attempts: self.notification.as_ref().map(|notification| notification.attempts.clone()).unwrap_or_default(),
         }

@@ -36,9 +36,11 @@ mod phone;
 mod platform;
 mod push;
 mod random;
+mod refunds;
 mod server;
 mod shared;
 mod state_file;
+mod tls;
 mod token;
 mod wire;
 mod world;
@@ -74,11 +76,13 @@ pub use mini_program::{
 };
 pub use options::{
     AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_ENCODING_AES_KEY, DEMO_MCHID,
-    DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_MERCHANT_SERIAL, DEMO_ORIGINAL_ID,
-    DEMO_PAID_TEMPLATE_ID, DEMO_PUBLIC_KEY_ID, DEMO_PUSH_TOKEN, DEMO_SHIPPED_TEMPLATE_ID, Delivery, MerchantSetup,
-    MerchantV3Setup, Options, Setup, Strictness,
+    DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_MERCHANT_P12, DEMO_MERCHANT_SERIAL, DEMO_ORIGINAL_ID,
+    DEMO_PAID_TEMPLATE_ID, DEMO_PUBLIC_KEY_ID, DEMO_PUSH_TOKEN, DEMO_SHIPPED_TEMPLATE_ID, DEMO_TLS_AUTHORITY_PEM,
+    Delivery, MerchantSetup, MerchantV3Setup, Options, Setup, Strictness,
 };
-pub use pay::{Api, Attempt, Choice, NotificationState, PhoneError, UNPAID_CLOSED_AFTER_S};
+pub use pay::{
+    Api, Attempt, Choice, NotificationState, PhoneError, RefundEnding, RefundError, RefundSource, UNPAID_CLOSED_AFTER_S,
+};
 pub use phone::Phone;
 pub use platform::{
     DEMO_PLATFORM_CERTIFICATE_2_PEM, DEMO_PLATFORM_CERTIFICATE_PEM, DEMO_PUBLIC_KEY_PEM, KeyMode, Rotation,
@@ -102,23 +106,24 @@ pub struct Simulator {
 impl Simulator {
     /// Starts to listen. Only a loopback address is taken: the simulator has no authentication.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        if !options.listen.ip().is_loopback() {
-            return Err(StartError::NotLoopback(options.listen));
+        if let Some(outside) = options.all_addresses().find(|address| !address.ip().is_loopback()) {
+            return Err(StartError::NotLoopback(outside));
         }
         let mut world = match &options.state_file {
             Some(path) => state_file::load(path)?.unwrap_or_else(|| World::new(options.seed)),
             None => World::new(options.seed),
         };
         world.set_up(&options.world);
-        let listener = TcpListener::bind(options.listen).await.map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => StartError::AddressInUse(options.listen),
-            _ => StartError::Bind { address: options.listen, source: error },
-        })?;
-        let address = listener.local_addr().map_err(|source| StartError::Bind { address: options.listen, source })?;
+        let (listener, address) = bind(options.listen).await?;
+        let (tls_listener, tls_address) = match options.listen_tls {
+            Some(address) => Some(bind(address).await?).unzip(),
+            None => (None, None),
+        };
         let shared = Arc::new(Shared {
             world: Mutex::new(world),
             clock: options.clock,
             address,
+            tls_address,
             strictness: options.strictness,
             delivery: options.delivery,
             wire: wire::WireLog::default(),
@@ -130,7 +135,11 @@ impl Simulator {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        shared.tasks.spawn(server::listen(Arc::clone(&shared), listener));
+        if let Some(listener) = tls_listener {
+            let acceptor = tls::acceptor().map_err(StartError::Tls)?;
+            shared.tasks.spawn(server::listen(Arc::clone(&shared), listener, Some(acceptor)));
+        }
+        shared.tasks.spawn(server::listen(Arc::clone(&shared), listener, None));
         if shared.delivery == Delivery::Automatic {
             shared.tasks.spawn(pay::run_automatically(Arc::clone(&shared)));
             shared.tasks.spawn(push::run_automatically(Arc::clone(&shared)));
@@ -200,11 +209,6 @@ impl Simulator {
     /// ones, the seed decides. Zero at first.
     pub fn set_probe_per_mille(&self, probe_per_mille: u16) {
         self.shared.switch(|switches| switches.probe_per_mille = probe_per_mille);
-    }
-
-    /// How many simulated seconds a refund takes that is made from now on. Three at first.
-    pub fn set_refund_after_s(&self, refund_after_s: u32) {
-        self.shared.switch(|switches| switches.refund_after_s = refund_after_s);
     }
 
     /// The simulator's time: the base clock and the offset.
@@ -307,6 +311,16 @@ pub(crate) async fn deliver_due(shared: &Arc<Shared>) -> usize {
     notifications + pushes
 }
 
+async fn bind(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Bind { address: wanted, source };
+    let listener = TcpListener::bind(wanted).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => StartError::AddressInUse(wanted),
+        _ => failed(error),
+    })?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
 impl Drop for Simulator {
     fn drop(&mut self) {
         self.shared.stop.cancel();
@@ -333,7 +347,9 @@ pub enum StartError {
     )]
     NotLoopback(SocketAddr),
     /// Somebody else listens there.
-    #[error("{0} is in use by another program; stop it, or choose another port with --listen 127.0.0.1:PORT (0 = any)")]
+    #[error(
+        "{0} is in use by another program; stop it, or choose another port with --listen 127.0.0.1:PORT or --listen-tls 127.0.0.1:PORT (0 = any)"
+    )]
     AddressInUse(SocketAddr),
     /// The address cannot be listened at.
     #[error("the simulator cannot listen on {address}")]
@@ -346,6 +362,9 @@ pub enum StartError {
     /// The state file cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The TLS listener cannot be made.
+    #[error("the TLS listener cannot be made")]
+    Tls(#[source] rustls::Error),
     /// The HTTP client for notifications cannot be made.
     #[error("the HTTP client for notifications cannot be made")]
     Mailer(#[source] reqwest::Error),

@@ -39,8 +39,13 @@ pub const DEMO_API_V3_KEY: &str = "fakeApiV3Key00000000000000000000";
 pub const DEMO_MERCHANT_KEY_PEM: &str = include_str!("../fixtures/apiclient_key.pem");
 /// The merchant's certificate (`apiclient_cert.pem`).
 pub const DEMO_MERCHANT_CERTIFICATE_PEM: &str = include_str!("../fixtures/apiclient_cert.pem");
+/// The two as `apiclient_cert.p12`; its password is [`DEMO_MCHID`], as WeChat's is the number of the merchant.
+pub const DEMO_MERCHANT_P12: &[u8] = include_bytes!("../fixtures/apiclient_cert.p12");
 /// The serial number of the merchant's certificate.
 pub const DEMO_MERCHANT_SERIAL: &str = "3FA4E0000000000000000000000000000000DE30";
+/// The authority that signed the certificate of the TLS listener. It is fake, nobody has its key, and it may name this
+/// machine only.
+pub const DEMO_TLS_AUTHORITY_PEM: &str = include_str!("../fixtures/tls_authority.pem");
 /// The id of WeChat Pay's public key for the merchant of the demonstration.
 pub const DEMO_PUBLIC_KEY_ID: &str = "PUB_KEY_ID_0116000000012026010100000000000001";
 
@@ -49,6 +54,9 @@ pub const DEMO_PUBLIC_KEY_ID: &str = "PUB_KEY_ID_0116000000012026010100000000000
 pub struct Options {
     /// Where to listen. Anything but a loopback address is refused; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where to listen with TLS, which refunds of API v2 need; loopback only, port 0 takes a free one. The certificate is
+    /// signed by [`DEMO_TLS_AUTHORITY_PEM`].
+    pub listen_tls: Option<SocketAddr>,
     /// Decides all random values.
     pub seed: u64,
     /// The time, before the simulator's own offset.
@@ -67,6 +75,7 @@ impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")
             .field("listen", &self.listen)
+            .field("listen_tls", &self.listen_tls)
             .field("seed", &self.seed)
             .field("delivery", &self.delivery)
             .field("world", &self.world)
@@ -82,10 +91,16 @@ impl Options {
         Self { seed, clock, delivery: Delivery::OnDemand, ..Self::demo() }
     }
 
+    /// Where it wants to listen.
+    pub(crate) fn all_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        std::iter::once(self.listen).chain(self.listen_tls)
+    }
+
     /// For people: a free port, one fake app, one fake merchant, the machine's time, notifications sent when due.
     pub fn demo() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            listen_tls: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
             seed: 1,
             clock: system_clock(),
             delivery: Delivery::Automatic,
@@ -113,13 +128,21 @@ pub struct Strictness {
     pub new_out_trade_no: bool,
     /// Refuse to close an order in its first five minutes. The pages say "not before", but name no code. Off.
     pub close_after_five_minutes: bool,
+    /// Refuse a refund within a minute after another one of the same order. The pages say "at least a minute", but name
+    /// no code; the simulator says `FREQUENCY_LIMITED`. Off.
+    pub minute_between_refunds: bool,
     /// Answer 412 to a POST at `/cgi-bin` without `Content-Length`, as the real gateway does. On.
     pub content_length: bool,
 }
 
 impl Default for Strictness {
     fn default() -> Self {
-        Self { new_out_trade_no: true, close_after_five_minutes: false, content_length: true }
+        Self {
+            new_out_trade_no: true,
+            close_after_five_minutes: false,
+            minute_between_refunds: false,
+            content_length: true,
+        }
     }
 }
 

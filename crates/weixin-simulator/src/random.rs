@@ -6,7 +6,7 @@
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
-use weixin::{JsCode, NonceStr, OpenId, PrepayId, SessionKey, TransactionId, UnionId, beijing_time};
+use weixin::{JsCode, NonceStr, OpenId, OutRefundNo, PrepayId, SessionKey, TransactionId, UnionId, beijing_time};
 
 const ALPHANUMERIC: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -105,6 +105,12 @@ impl Seed {
     pub(crate) fn refund_id(self, refund: &str, now: Timestamp) -> String {
         let date = &beijing_time::compact(now)[..8];
         format!("5030000{date}{}", self.digits("refund_id", refund, 0, 14))
+    }
+
+    /// The number of a refund that somebody makes at the merchant platform: 28 digits.
+    pub(crate) fn platform_refund_no(self, order: &str, counter: u64, now: Timestamp) -> OutRefundNo {
+        let digits = self.digits("platform_refund_no", order, counter, 14);
+        parsed(OutRefundNo::parse(format!("{}{digits}", beijing_time::compact(now))))
     }
 
     /// The id of a notification of API v3: a UUID in the shape of version 5.

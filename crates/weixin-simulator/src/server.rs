@@ -10,7 +10,11 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{Response, body::Incoming, header::HeaderMap, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
 use weixin::mini_program::{ErrCode, media_upload::PATH as UPLOAD};
 
 use crate::{
@@ -29,6 +33,8 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// The largest one with a picture: a little more than WeChat takes, so that it can say so; as base64 in the control API.
 const PICTURE_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long somebody may take over a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Headers that are kept in the log of the wire.
 const HEADERS_OF_INTEREST: [&str; 8] = [
@@ -52,6 +58,8 @@ pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) peer: SocketAddr,
+    /// What the other side has shown over TLS.
+    pub(crate) certificate: Option<Bytes>,
 }
 
 impl Request {
@@ -74,19 +82,12 @@ impl Request {
     }
 }
 
-/// The endpoints of WeChat that are played, apart from those of [`pay::v3`] and [`mini_program`].
-pub(crate) const ENDPOINTS: [&str; 7] = [
-    "/pay/unifiedorder",
-    "/pay/orderquery",
-    "/pay/closeorder",
-    "/sns/jscode2session",
-    "/cgi-bin/stable_token",
-    "/cgi-bin/token",
-    "/cgi-bin/getcallbackip",
-];
+/// The endpoints of WeChat that are played, apart from those of WeChat Pay and [`mini_program`].
+pub(crate) const ENDPOINTS: [&str; 4] =
+    ["/sns/jscode2session", "/cgi-bin/stable_token", "/cgi-bin/token", "/cgi-bin/getcallbackip"];
 
 /// Accepts connections until the simulator is shut down.
-pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
+pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAcceptor>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -95,8 +96,13 @@ pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
         match accepted {
             Ok((stream, peer)) => {
                 let _ = stream.set_nodelay(true);
-                let shared = Arc::clone(&shared);
-                shared.tasks.clone().spawn(async move { serve(shared, stream, peer).await });
+                let (shared, tls) = (Arc::clone(&shared), tls.clone());
+                shared.tasks.clone().spawn(async move {
+                    match tls {
+                        None => serve(shared, stream, Peer { address: peer, certificate: None }).await,
+                        Some(tls) => serve_tls(shared, tls, stream, peer).await,
+                    }
+                });
             }
             // Out of file descriptors, for example: the others may end meanwhile.
             Err(error) => {
@@ -107,8 +113,27 @@ pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
-async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
-    let service = service_fn(|request| handle(Arc::clone(&shared), peer, request));
+/// Who asks.
+#[derive(Clone)]
+struct Peer {
+    address: SocketAddr,
+    certificate: Option<Bytes>,
+}
+
+async fn serve_tls(shared: Arc<Shared>, tls: TlsAcceptor, stream: TcpStream, address: SocketAddr) {
+    let handshake = tokio::select! {
+        handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)) => handshake,
+        () = shared.stop.cancelled() => return,
+    };
+    // Whoever does not trust the fake authority, or speaks no TLS, learns it by the alert.
+    let Ok(Ok(stream)) = handshake else { return };
+    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let certificate = shown.map(|certificate| Bytes::copy_from_slice(certificate));
+    serve(shared, stream, Peer { address, certificate }).await;
+}
+
+async fn serve(shared: Arc<Shared>, stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
+    let service = service_fn(|request| handle(Arc::clone(&shared), peer.clone(), request));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service);
@@ -126,7 +151,7 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
 
 async fn handle(
     shared: Arc<Shared>,
-    peer: SocketAddr,
+    peer: Peer,
     request: hyper::Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Cut> {
     let (parts, body) = request.into_parts();
@@ -143,7 +168,8 @@ async fn handle(
         path_and_query: parts.uri.path_and_query().map_or_else(|| parts.uri.path().to_owned(), ToString::to_string),
         headers: parts.headers,
         body,
-        peer,
+        peer: peer.address,
+        certificate: peer.certificate,
     };
     if request.path.starts_with(control::PREFIX) {
         return Ok(respond(control::handle(&shared, &request).await, None));
@@ -209,7 +235,7 @@ fn route(shared: &Shared, world: &mut World, now: Timestamp, request: &Request, 
         "/cgi-bin/getcallbackip" => token::callback_ip(world, now, request),
         path if path.starts_with(PICTURE_PREFIX) => picture(world, now, request),
         path if pay::is_path(path) => pay::answer(&shared.strictness, world, now, request, fault),
-        path if path.starts_with("/v3/") => pay::v3::answer(world, now, request, fault),
+        path if path.starts_with("/v3/") => pay::v3::answer(&shared.strictness, world, now, request, fault),
         path if path.starts_with("/cgi-bin/") || path.starts_with("/wxa/") || path.starts_with("/sns/") => {
             Answer::errcode(world.seed(), now, request, ErrCode::INVALID_URL)
         }

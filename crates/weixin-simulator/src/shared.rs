@@ -22,6 +22,7 @@ pub(crate) struct Shared {
     pub(crate) world: Mutex<World>,
     pub(crate) clock: Clock,
     pub(crate) address: SocketAddr,
+    pub(crate) tls_address: Option<SocketAddr>,
     pub(crate) strictness: Strictness,
     pub(crate) delivery: Delivery,
     pub(crate) wire: wire::WireLog,
@@ -55,6 +56,10 @@ impl Shared {
 
     pub(crate) fn base_url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub(crate) fn tls_base_url(&self) -> Option<String> {
+        self.tls_address.map(|address| format!("https://{address}"))
     }
 
     /// Moves the simulator's time on.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use weixin::{AppId, AppSecret, MchId};
+use weixin::{AppId, AppSecret, Fen, MchId};
 
 use crate::{
     Rotation,
@@ -18,7 +18,7 @@ use crate::{
         subscribe::{Notice, TemplateSetup},
     },
     options::{AppSetup, Setup},
-    pay::{EchoToTell, Order, Prepay, Refund, Subject},
+    pay::{EchoToTell, Order, Prepay, Refund, RefundEnding, Subject},
     push::{Outbox, PushSetup, expose_push, read_push},
     random::Seed,
     token::Tokens,
@@ -52,6 +52,12 @@ pub(crate) struct World {
     /// By `mchid/out_refund_no`.
     #[serde(default)]
     pub(crate) refunds: BTreeMap<String, Refund>,
+    /// What a merchant has to refund from, by `mchid`. Without an entry there is no limit.
+    #[serde(default)]
+    pub(crate) balances: BTreeMap<String, Fen>,
+    /// Where the merchant platform was told to report refunds, by `mchid`.
+    #[serde(default)]
+    pub(crate) refund_addresses: BTreeMap<String, String>,
     /// Self-tests with an address, by request and time.
     #[serde(default)]
     pub(crate) echoes: BTreeMap<String, EchoToTell>,
@@ -112,11 +118,18 @@ pub(crate) struct Switches {
     pub(crate) probe_per_mille: u16,
     /// How long a refund takes, in seconds.
     pub(crate) refund_after_s: u32,
+    /// How a refund ends that is made from now on.
+    pub(crate) refund_ending: RefundEnding,
 }
 
 impl Default for Switches {
     fn default() -> Self {
-        Self { rotation: Rotation::default(), probe_per_mille: 0, refund_after_s: REFUND_AFTER_S }
+        Self {
+            rotation: Rotation::default(),
+            probe_per_mille: 0,
+            refund_after_s: REFUND_AFTER_S,
+            refund_ending: RefundEnding::default(),
+        }
     }
 }
 
@@ -140,6 +153,8 @@ impl World {
             prepays: BTreeMap::new(),
             transactions: BTreeMap::new(),
             refunds: BTreeMap::new(),
+            balances: BTreeMap::new(),
+            refund_addresses: BTreeMap::new(),
             echoes: BTreeMap::new(),
             conversations: BTreeMap::new(),
             media: MediaStore::default(),

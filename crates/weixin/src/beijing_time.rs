@@ -29,6 +29,16 @@ pub fn spaced(time: Timestamp) -> String {
     BEIJING.to_datetime(time).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// Reads `yyyy-MM-dd HH:mm:ss`.
+pub fn from_spaced(field: &'static str, text: &str) -> Result<Timestamp, FieldError> {
+    let error = FieldError::new(field, "must be a time, yyyy-MM-dd HH:mm:ss in UTC+8");
+    if text.len() != 19 {
+        return Err(error);
+    }
+    let time = DateTime::strptime("%Y-%m-%d %H:%M:%S", text).map_err(|_| error.clone())?;
+    BEIJING.to_timestamp(time).map_err(|_| error)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +49,7 @@ mod tests {
         assert_eq!(compact(time), "20260122143001");
         assert_eq!(spaced(time), "2026-01-22 14:30:01");
         assert_eq!(from_compact("time_end", "20260122143001"), Ok(time));
+        assert_eq!(from_spaced("success_time", "2026-01-22 14:30:01"), Ok(time));
     }
 
     #[test]
@@ -47,6 +58,10 @@ mod tests {
             ["", "2026-01-22T14:30:01+08:00", "20260230000000", "20260122250000", "2026012214300", " 0260122143001"]
         {
             assert!(from_compact("time_expire", bad).is_err(), "{bad:?}");
+            assert!(from_spaced("success_time", bad).is_err(), "{bad:?}");
+        }
+        for bad in ["2026-02-30 00:00:00", "2026-1-22 14:30:01", "2026-01-22T14:30:01", "2026-01-22 14:30:01 "] {
+            assert!(from_spaced("success_time", bad).is_err(), "{bad:?}");
         }
     }
 }

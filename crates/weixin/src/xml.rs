@@ -124,18 +124,29 @@ impl Fields {
     /// Writes the message as WeChat itself writes it: a line per element, whole numbers bare, everything else in
     /// CDATA. The end mark of CDATA inside a value is split over two sections, so that no value can add elements.
     pub fn to_xml(&self) -> String {
+        self.write("xml", |value| {
+            !value.is_empty() && value.len() < 16 && value.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    }
+
+    /// Writes the message under another root element with every value in CDATA, as WeChat writes the encrypted part of
+    /// refund notifications.
+    pub fn to_cdata(&self, root: &str) -> String {
+        self.write(root, |_| false)
+    }
+
+    fn write(&self, root: &str, is_bare: impl Fn(&str) -> bool) -> String {
         let mut xml = String::with_capacity(64 + 48 * self.0.len());
-        xml.push_str("<xml>");
+        // Writing to a string cannot fail.
+        let _ = write!(xml, "<{root}>");
         for (name, value) in self.iter() {
-            let bare = !value.is_empty() && value.len() < 16 && value.bytes().all(|byte| byte.is_ascii_digit());
-            // Writing to a string cannot fail.
-            let _ = if bare {
+            let _ = if is_bare(value) {
                 writeln!(xml, "<{name}>{value}</{name}>")
             } else {
                 writeln!(xml, "<{name}><![CDATA[{}]]></{name}>", value.replace("]]>", "]]]]><![CDATA[>"))
             };
         }
-        xml.push_str("</xml>");
+        let _ = write!(xml, "</{root}>");
         xml
     }
 }

@@ -35,7 +35,7 @@ pub enum Reason {
     LatePayment,
     /// A notification said "paid", and no query confirmed it.
     Unconfirmed,
-    /// A refund that was not made here, for example on the merchant platform.
+    /// A refund that was not made here, of a payment that is not ours.
     RefundElsewhere,
     /// The address of a webhook was changed.
     WebhookMoved,
@@ -45,6 +45,22 @@ pub enum Reason {
     WebhookBlocked,
     /// A webhook has not taken an event in three days.
     WebhookExhausted,
+    /// WeChat's statement about a refund does not fit what we know.
+    RefundMismatch,
+    /// WeChat says that a refund ended otherwise than it had said before.
+    RefundContradiction,
+    /// The balance of the merchant is too low for a refund.
+    RefundBlocked,
+    /// WeChat cannot credit a refund.
+    RefundAbnormal,
+    /// WeChat closed a refund; the money did not go back.
+    RefundClosed,
+    /// WeChat refused a refund for good.
+    RefundRejected,
+    /// WeChat does not take a refund, and does not refuse it either.
+    RefundStuck,
+    /// WeChat does not close an order, and does not say that it is paid either.
+    ClosingStuck,
 }
 
 impl Reason {
@@ -66,6 +82,14 @@ impl Reason {
         Reason::WebhookGone,
         Reason::WebhookBlocked,
         Reason::WebhookExhausted,
+        Reason::RefundMismatch,
+        Reason::RefundContradiction,
+        Reason::RefundBlocked,
+        Reason::RefundAbnormal,
+        Reason::RefundClosed,
+        Reason::RefundRejected,
+        Reason::RefundStuck,
+        Reason::ClosingStuck,
     ];
 
     /// The word in the database.
@@ -87,6 +111,14 @@ impl Reason {
             Self::WebhookGone => "webhook_gone",
             Self::WebhookBlocked => "webhook_blocked",
             Self::WebhookExhausted => "webhook_exhausted",
+            Self::RefundMismatch => "refund_mismatch",
+            Self::RefundContradiction => "refund_contradiction",
+            Self::RefundBlocked => "refund_blocked",
+            Self::RefundAbnormal => "refund_abnormal",
+            Self::RefundClosed => "refund_closed",
+            Self::RefundRejected => "refund_rejected",
+            Self::RefundStuck => "refund_stuck",
+            Self::ClosingStuck => "closing_stuck",
         }
     }
 }

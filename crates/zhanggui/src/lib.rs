@@ -1,8 +1,9 @@
 //! Zhanggui (掌柜): the back end of a WeChat mini program, in one program.
 //!
 //! Folders are domains: [`session`] logs customers in, [`product`] and [`order`] say what is bought, [`payment`]
-//! takes the money, [`customer_service`] takes and answers messages, [`subscribe_message`] sends those that customers asked
-//! for, [`event`] tells the merchant's systems. What they share: [`config`], [`database`], [`job`], [`http`], [`app`]. See ARCHITECTURE.md.
+//! takes the money, [`refund`] gives it back, [`customer_service`] takes and answers messages, [`subscribe_message`] sends
+//! those that customers asked for, [`event`] tells the merchant's systems. What they share: [`config`], [`database`],
+//! [`job`], [`http`], [`app`]. See ARCHITECTURE.md.
 
 pub mod access_token;
 pub mod api_key;
@@ -16,7 +17,9 @@ pub mod customer_service;
 pub mod database;
 pub mod doctor;
 pub mod event;
+pub(crate) mod evidence;
 pub mod explain;
+pub(crate) mod gateway;
 pub mod housekeeping;
 pub mod http;
 pub mod id;
@@ -26,6 +29,7 @@ pub mod network;
 pub mod order;
 pub mod payment;
 pub mod product;
+pub mod refund;
 pub mod seal;
 pub mod session;
 pub mod subscribe_message;

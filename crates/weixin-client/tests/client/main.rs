@@ -7,6 +7,7 @@
 mod access_token;
 mod app_calls;
 mod callback_v3;
+mod client_certificate;
 mod customer;
 mod events;
 mod fixture;
@@ -17,6 +18,7 @@ mod mini_program;
 mod pay_v2;
 mod pay_v3;
 mod peer;
+mod refund;
 mod shop_v3;
 mod simulator;
 mod simulator_v3;

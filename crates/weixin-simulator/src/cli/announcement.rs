@@ -7,7 +7,7 @@ use weixin::ApiV3Key;
 
 use crate::{
     DEMO_MCHID, DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_PLATFORM_CERTIFICATE_2_PEM,
-    DEMO_PLATFORM_CERTIFICATE_PEM, DEMO_PUBLIC_KEY_PEM, MerchantV3Setup, Setup, Simulator,
+    DEMO_PLATFORM_CERTIFICATE_PEM, DEMO_PUBLIC_KEY_PEM, DEMO_TLS_AUTHORITY_PEM, MerchantV3Setup, Setup, Simulator,
 };
 
 /// For programs.
@@ -20,6 +20,8 @@ pub(super) fn json(sim: &Simulator, setup: &Setup) -> Value {
         .map(|merchant| json!({ "mchid": merchant.mchid, "api_v2_key": merchant.api_v2_key.expose() }));
     json!({
         "base_url": url,
+        "tls_base_url": sim.tls_base_url(),
+        "tls_authority_pem": DEMO_TLS_AUTHORITY_PEM,
         "control_url": format!("{url}/_sim/"),
         "apps": apps.collect::<Vec<_>>(),
         "merchants": merchants.collect::<Vec<_>>(),
@@ -55,6 +57,9 @@ pub(super) fn text(sim: &Simulator, setup: &Setup, keys: Option<&Path>) -> Strin
         "WeChat is played at {url}\n\
          Use it in place of https://api.mch.weixin.qq.com and https://api.weixin.qq.com. No money moves, no key is real.\n"
     );
+    if let Some(tls) = sim.tls_base_url() {
+        text.push_str(&format!("Refunds of API v2 go to {tls} and show the merchant's certificate.\n"));
+    }
     for app in &setup.apps {
         text.push_str(&format!("\n  app       {}  secret      {}", app.appid, app.secret.expose()));
     }

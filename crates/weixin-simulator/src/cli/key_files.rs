@@ -7,17 +7,19 @@ use std::{
 };
 
 use crate::{
-    DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_PLATFORM_CERTIFICATE_2_PEM,
-    DEMO_PLATFORM_CERTIFICATE_PEM, DEMO_PUBLIC_KEY_PEM,
+    DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_MERCHANT_P12, DEMO_PLATFORM_CERTIFICATE_2_PEM,
+    DEMO_PLATFORM_CERTIFICATE_PEM, DEMO_PUBLIC_KEY_PEM, DEMO_TLS_AUTHORITY_PEM,
 };
 
-const FILES: [(&str, &str); 6] = [
-    ("README.txt", README),
-    ("apiclient_key.pem", DEMO_MERCHANT_KEY_PEM),
-    ("apiclient_cert.pem", DEMO_MERCHANT_CERTIFICATE_PEM),
-    ("wechatpay_cert.pem", DEMO_PLATFORM_CERTIFICATE_PEM),
-    ("wechatpay_cert_2.pem", DEMO_PLATFORM_CERTIFICATE_2_PEM),
-    ("pub_key.pem", DEMO_PUBLIC_KEY_PEM),
+const FILES: [(&str, &[u8]); 8] = [
+    ("README.txt", README.as_bytes()),
+    ("apiclient_key.pem", DEMO_MERCHANT_KEY_PEM.as_bytes()),
+    ("apiclient_cert.pem", DEMO_MERCHANT_CERTIFICATE_PEM.as_bytes()),
+    ("apiclient_cert.p12", DEMO_MERCHANT_P12),
+    ("wechatpay_cert.pem", DEMO_PLATFORM_CERTIFICATE_PEM.as_bytes()),
+    ("wechatpay_cert_2.pem", DEMO_PLATFORM_CERTIFICATE_2_PEM.as_bytes()),
+    ("pub_key.pem", DEMO_PUBLIC_KEY_PEM.as_bytes()),
+    ("tls_authority.pem", DEMO_TLS_AUTHORITY_PEM.as_bytes()),
 ];
 
 const README: &str =
@@ -25,9 +27,11 @@ const README: &str =
 
 apiclient_key.pem     private key of the demonstration merchant
 apiclient_cert.pem    certificate of the demonstration merchant
+apiclient_cert.p12    the two in one file; the password is 1600000001
 wechatpay_cert.pem    WeChat Pay's platform certificate, as the simulator plays it
 wechatpay_cert_2.pem  the one after a change of certificates
 pub_key.pem           WeChat Pay's public key, as the simulator plays it
+tls_authority.pem     who signed the certificate of the simulator's TLS listener
 ";
 
 /// Writes all files.
@@ -40,7 +44,7 @@ pub(super) fn write(directory: &Path) -> Result<(), KeyFileError> {
     for (name, content) in FILES {
         let path = directory.join(name);
         match fs::read(&path) {
-            Ok(there) if there == content.as_bytes() => {}
+            Ok(there) if there == content => {}
             Ok(_) => return Err(KeyFileError::Other(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::write(&path, content).map_err(failed(&path))?;

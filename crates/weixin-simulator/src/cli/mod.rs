@@ -23,6 +23,9 @@ pub struct SimArgs {
     /// Where to listen; loopback only, port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8088")]
     pub listen: SocketAddr,
+    /// Where to listen with TLS, which refunds of API v2 need; without it the port after that of --listen
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen_tls: Option<SocketAddr>,
     /// Decides all random values
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
@@ -76,12 +79,21 @@ impl SimArgs {
         }
         Ok(Options {
             listen: self.listen,
+            listen_tls: Some(self.listen_tls.unwrap_or_else(|| next_port(self.listen))),
             seed: self.seed,
             world: Setup { apps, merchants, merchants_v3 },
             state_file: self.state.clone(),
             ..Options::demo()
         })
     }
+}
+
+/// The port after this one; any is any.
+fn next_port(mut address: SocketAddr) -> SocketAddr {
+    if let port @ 1..=65_534 = address.port() {
+        address.set_port(port + 1);
+    }
+    address
 }
 
 fn app(text: &str) -> Result<AppSetup, RunError> {
@@ -221,6 +233,15 @@ mod tests {
         assert_eq!(world.merchants[0].mchid, world.merchants_v3[0].mchid);
         assert_eq!(world.merchants_v3[0].key_mode, KeyMode::Both);
         assert_eq!(world.apps[0].merchants.len(), 1);
+    }
+
+    #[test]
+    fn the_tls_listener_has_the_next_port_unless_told_otherwise() {
+        let port = |arguments: &[&str]| options(arguments).expect("options").listen_tls.map(|address| address.port());
+        assert_eq!(port(&[]), Some(8089));
+        assert_eq!(port(&["--listen", "127.0.0.1:0"]), Some(0));
+        assert_eq!(port(&["--listen", "127.0.0.1:65535"]), Some(65535));
+        assert_eq!(port(&["--listen-tls", "127.0.0.1:7000"]), Some(7000));
     }
 
     #[test]

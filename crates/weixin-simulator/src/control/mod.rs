@@ -16,8 +16,11 @@
 //! | `POST /_sim/apps` | `{appid, secret, merchants, name?, open_platform?}` | `{}` |
 //! | `POST /_sim/merchants` | `{mchid, api_v2_key?, name?}` and for API v3 `{api_v3_key?, certificates?: [{pem, standing?: "good" \| "revoked" \| "replaced"}], key_mode?}` | `{}` |
 //! | `POST /_sim/merchants/key_mode` | `{mchid, key_mode: "certificates" \| "public_key" \| "both"}`; see [`crate::KeyMode`] | `{}` |
-//! | `GET /_sim/platform` | | `{rotation, probe_per_mille, refund_after_s}` |
-//! | `POST /_sim/platform` | any of `{rotation: "first_only" \| "both_published" \| "second_signs" \| "second_only", probe_per_mille, refund_after_s}`; see [`crate::Rotation`] | the same, afterwards |
+//! | `POST /_sim/merchants/money` | `{mchid, balance_fen?, refund_address?}`: what there is to refund from (`null`: no limit), and where the merchant platform reports refunds without an address of their own | `{}` |
+//! | `GET /_sim/platform` | | `{rotation, probe_per_mille, refund_after_s, refund_ending}` |
+//! | `POST /_sim/platform` | any of `{rotation: "first_only" \| "both_published" \| "second_signs" \| "second_only", probe_per_mille, refund_after_s, refund_ending: "success" \| "abnormal" \| "closed"}`; see [`crate::Rotation`] and [`crate::RefundEnding`] | the same, afterwards |
+//! | `POST /_sim/refunds/end` | `{mchid, out_refund_no, ending: "success" \| "abnormal" \| "closed"}`: a refund that is under way or abnormal ends now | `{}` |
+//! | `POST /_sim/refunds/platform` | `{mchid, out_trade_no, refund_fen}`: somebody refunds by hand at the merchant platform | `{out_refund_no}` |
 //! | `POST /_sim/customers/block` | `{appid, customer, blocked?}` | `{}`: log-in is refused with 40226 |
 //!
 //! Bodies are JSON with `Content-Type: application/json`; unknown fields are refused. An error is
@@ -27,6 +30,7 @@
 //! name this machine, or a page on the web could have its own name resolved to 127.0.0.1 and read everything (DNS
 //! rebinding); an `Origin` header must name this machine, or such a page could press buttons.
 
+mod refunds;
 mod set_up;
 
 use std::{net::IpAddr, sync::Arc};
@@ -132,6 +136,9 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
         ("POST", "merchants/key_mode") => set_up::key_mode(shared, body(request)?),
         ("GET", "platform") => Ok(set_up::platform(shared)),
         ("POST", "platform") => set_up::change_platform(shared, body(request)?),
+        ("POST", "merchants/money") => refunds::money(shared, body(request)?),
+        ("POST", "refunds/end") => refunds::end(shared, body(request)?),
+        ("POST", "refunds/platform") => refunds::at_platform(shared, body(request)?),
         ("POST", "customers/block") => block(shared, body(request)?),
         (method, path) => match methods(path) {
             Some(methods) => refuse(405, format!("{PREFIX}{path} wants {methods}, not {method}")),
@@ -147,7 +154,7 @@ fn methods(path: &str) -> Option<&'static str> {
         "clock" | "platform" => Some("GET or POST"),
         "faults" => Some("GET, POST or DELETE"),
         "wx/login" | "wx/requestPayment" | "deliver" | "apps" | "merchants" | "merchants/key_mode"
-        | "customers/block" => Some("POST"),
+        | "merchants/money" | "refunds/end" | "refunds/platform" | "customers/block" => Some("POST"),
         _ => None,
     }
 }
@@ -184,6 +191,7 @@ fn status(shared: &Shared) -> Value {
     });
     json!({
         "base_url": shared.base_url(),
+        "tls_base_url": shared.tls_base_url(),
         "now": shared.time(&world),
         "seed": world.seed,
         "delivery": if shared.delivery == crate::Delivery::Automatic { "automatic" } else { "on_demand" },
@@ -210,11 +218,10 @@ fn faults(shared: &Shared) -> Value {
 /// A fault that can never strike would be a mistake that nobody sees.
 fn check_fault(fault: Fault) -> Result<Fault, Refusal> {
     let Some(path) = fault.path.as_deref() else { return Ok(fault) };
-    let mut endpoints = ENDPOINTS.into_iter().chain(mini_program::paths()).chain(pay::v3::patterns());
-    let endpoint = endpoints.any(|known| known == path);
+    let paths = || ENDPOINTS.into_iter().chain(mini_program::paths()).chain(pay::PATHS).chain(pay::v3::patterns());
+    let endpoint = paths().any(|known| known == path);
     if ![NOTIFICATION, PUSH].contains(&path) && !endpoint && pay::v3::pattern(path).is_none() {
-        let paths = ENDPOINTS.into_iter().chain(mini_program::paths()).chain(pay::v3::patterns());
-        let paths: Vec<_> = paths.collect();
+        let paths: Vec<_> = paths().collect();
         return refuse(400, format!("path must be {NOTIFICATION}, {PUSH} or one of {}", paths.join(" ")));
     }
     if !fault.kind.fits(Target::of(path)) {

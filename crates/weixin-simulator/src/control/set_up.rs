@@ -6,7 +6,8 @@ use weixin::{ApiV2Key, ApiV3Key, AppId, AppSecret, FieldError, MchId};
 
 use super::{Refusal, refuse};
 use crate::{
-    AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, Rotation, Shared, world::Switches,
+    AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, RefundEnding, Rotation, Shared,
+    world::Switches,
 };
 
 #[derive(Deserialize)]
@@ -101,6 +102,7 @@ pub(super) struct PlatformCall {
     rotation: Option<Rotation>,
     probe_per_mille: Option<u16>,
     refund_after_s: Option<u32>,
+    refund_ending: Option<RefundEnding>,
 }
 
 pub(super) fn change_platform(shared: &Shared, call: PlatformCall) -> Result<Value, Refusal> {
@@ -108,11 +110,12 @@ pub(super) fn change_platform(shared: &Shared, call: PlatformCall) -> Result<Val
         return refuse(400, "probe_per_mille must be 0 to 1000");
     }
     shared.switch(|switches| {
-        let Switches { rotation, probe_per_mille, refund_after_s } = *switches;
+        let Switches { rotation, probe_per_mille, refund_after_s, refund_ending } = *switches;
         *switches = Switches {
             rotation: call.rotation.unwrap_or(rotation),
             probe_per_mille: call.probe_per_mille.unwrap_or(probe_per_mille),
             refund_after_s: call.refund_after_s.unwrap_or(refund_after_s),
+            refund_ending: call.refund_ending.unwrap_or(refund_ending),
         };
     });
     Ok(platform(shared))

@@ -113,6 +113,6 @@ fn read_time(fields: &Fields, name: &'static str) -> Result<Option<Timestamp>, F
     time.transpose().map_err(|_| malformed(name))
 }
 
-fn malformed(name: &str) -> Failure {
+pub(super) fn malformed(name: &str) -> Failure {
     Failure::communication(format!("{name}参数格式错误"))
 }

@@ -1,17 +1,21 @@
 //! WeChat Pay: one order book, the phone and the notifications for both versions of the interface; here API v2
-//! (`/pay/unifiedorder`, `/pay/orderquery`, `/pay/closeorder`), in [`v3`] the other one.
+//! (`/pay/unifiedorder`, `/pay/orderquery`, `/pay/closeorder`, `/secapi/pay/refund`, `/pay/refundquery`), in [`v3`]
+//! the other one.
 //!
 //! In API v2 failures on the communication level are two unsigned elements, refusals on the business level are signed;
 //! both come with HTTP status 200. Answers are signed with the sign type of the request.
 //!
 //! Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011986592> (protocol rules).
 
+mod certificate;
 mod checks;
 mod fields;
 mod mailer;
 mod notify;
 mod order;
 mod phone;
+mod refund;
+mod refund_v2;
 pub(crate) mod v3;
 
 use std::collections::BTreeMap;
@@ -21,7 +25,8 @@ use serde::{Deserialize, Serialize};
 use weixin::{
     AppId, Fen, MchId, OpenId, TransactionId,
     pay::v2::{
-        self, Call as _, ErrCode, close_order::CloseOrder, order_query::OrderQuery, unified_order::UnifiedOrder,
+        self, Call as _, ErrCode, close_order::CloseOrder, order_query::OrderQuery, refund::RefundRequest,
+        refund_query::RefundQuery, unified_order::UnifiedOrder,
     },
     xml::Fields,
 };
@@ -32,7 +37,9 @@ pub(crate) use notify::{Subject, after, is_loopback};
 pub use order::UNPAID_CLOSED_AFTER_S;
 pub(crate) use phone::REQUEST_PAYMENT_OK;
 pub use phone::{Choice, PhoneError};
-pub(crate) use v3::{EchoToTell, Refund};
+pub(crate) use refund::Refund;
+pub use refund::{RefundEnding, RefundError, RefundSource};
+pub(crate) use v3::EchoToTell;
 
 use self::checks::{Failure, Message};
 use crate::{answer::Answer, fault::FaultKind, options::Strictness, server::Request, world::World};
@@ -127,9 +134,13 @@ impl Order {
     }
 }
 
+/// The paths of API v2 that are played.
+pub(crate) const PATHS: [&str; 5] =
+    [UnifiedOrder::PATH, OrderQuery::PATH, CloseOrder::PATH, RefundRequest::PATH, RefundQuery::PATH];
+
 /// Whether WeChat Pay answers at this path.
 pub(crate) fn is_path(path: &str) -> bool {
-    [UnifiedOrder::PATH, OrderQuery::PATH, CloseOrder::PATH].contains(&path)
+    PATHS.contains(&path)
 }
 
 /// Answers a request to WeChat Pay.
@@ -140,6 +151,11 @@ pub(crate) fn answer(
     request: &Request,
     fault: Option<&FaultKind>,
 ) -> Answer {
+    if request.path == RefundRequest::PATH
+        && let Some(page) = certificate::refused_at_the_gate(world, request)
+    {
+        return page;
+    }
     let mut fields = match fault {
         Some(FaultKind::Fail(return_msg)) => v2::communication_failure(return_msg),
         fault => match checks::read(world, now, request) {
@@ -171,6 +187,11 @@ fn process(
     let result = match request.path.as_str() {
         UnifiedOrder::PATH => world.unified_order(strictness, now, message),
         OrderQuery::PATH => world.order_query(now, message),
+        RefundRequest::PATH => match certificate::complaint(request, &message.envelope.mchid, now) {
+            Some(return_msg) => Err(Failure::communication(return_msg)),
+            None => world.refund_v2(strictness, now, message),
+        },
+        RefundQuery::PATH => world.refund_query_v2(now, message),
         _ => world.close_order(strictness, now, message),
     };
     let result = match fault {

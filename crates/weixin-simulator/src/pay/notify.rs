@@ -8,13 +8,17 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use weixin::{
-    beijing_time,
-    pay::v2::{self, SignType, notification::RETRY_PAUSES_S},
+    ApiV2Key, Fen, NonceStr, beijing_time,
+    pay::v2::{
+        self, SignType,
+        notification::RETRY_PAUSES_S,
+        refund_notification::{RefundNotification, RequestSource},
+    },
     xml::Fields,
 };
 
 use super::{
-    Api, Order, OrderState, falsify_signature,
+    Api, Order, OrderState, Refund, RefundSource, falsify_signature,
     v3::notify::{OTHER_MERCHANT, Occasion},
 };
 use crate::{
@@ -63,6 +67,8 @@ pub enum NotificationState {
     NotLoopback,
     /// The merchant has set no APIv3 key: WeChat Pay sends no notifications of API v3.
     NoApiV3Key,
+    /// The merchant has no API v2 key: refunds cannot be told in API v2.
+    NoApiV2Key,
 }
 
 /// One attempt to tell.
@@ -87,6 +93,14 @@ impl Notification {
         Self { url, state, attempts: Vec::new(), failures: 0, bodies: 0 }
     }
 
+    /// There is something new to tell.
+    pub(super) fn begin_again(&mut self, now: Timestamp) {
+        self.failures = 0;
+        if self.state != NotificationState::NotLoopback {
+            self.state = NotificationState::Pending { due_at: now };
+        }
+    }
+
     /// When the next attempt is due, if one is.
     pub(crate) fn due_at(&self) -> Option<Timestamp> {
         match self.state {
@@ -94,7 +108,8 @@ impl Notification {
             NotificationState::Accepted
             | NotificationState::GivenUp
             | NotificationState::NotLoopback
-            | NotificationState::NoApiV3Key => None,
+            | NotificationState::NoApiV3Key
+            | NotificationState::NoApiV2Key => None,
         }
     }
 }
@@ -151,11 +166,12 @@ impl World {
         probe.then_some(FaultKind::Probe)
     }
 
-    /// The version that a notification has. Refunds and self-tests are those of API v3.
+    /// The version that a notification has. Self-tests are those of API v3.
     fn api(&self, subject: &Subject) -> Api {
         match subject {
             Subject::Payment(key) => self.orders.get(key).map_or(Api::V2, |order| order.api),
-            Subject::Refund(_) | Subject::Echo(_) => Api::V3,
+            Subject::Refund(key) => self.refunds.get(key).map_or(Api::V3, |refund| refund.told_in),
+            Subject::Echo(_) => Api::V3,
         }
     }
 
@@ -197,6 +213,18 @@ impl World {
             }
             Subject::Refund(key) => {
                 let refund = self.refunds.get(key)?;
+                if api == Api::V2 {
+                    let order = self.orders.get(&refund.order)?;
+                    let merchant = self.merchants.get(refund.mchid.as_str());
+                    let Some(merchant) = merchant else {
+                        self.notification(&subject)?.state = NotificationState::NoApiV2Key;
+                        return None;
+                    };
+                    let nonce_str = seed.nonce(&format!("refund/{key}"), counter);
+                    let told = refund.told(order, now);
+                    let body = refund_letter_v2(merchant, told, &nonce_str, fault.as_ref());
+                    return Some(Letter { subject, api, url, body, headers: Vec::new(), at: now, fault });
+                }
                 let merchant = self.merchants_v3.get_mut(refund.mchid.as_str())?;
                 occasion(key).refund(merchant, refund).map(|written| (written.body, written.headers))
             }
@@ -258,6 +286,54 @@ fn letter_v2(merchant: &Merchant, order: &Order, nonce_str: &str, fault: Option<
     }
     Some(fields.to_xml())
 }
+
+impl Refund {
+    fn told(&self, order: &Order, now: Timestamp) -> RefundNotification {
+        RefundNotification {
+            appid: order.appid.clone(),
+            mchid: self.mchid.clone(),
+            refund: self.describe(now),
+            request_source: match self.source {
+                RefundSource::ApiV2 | RefundSource::ApiV3 => RequestSource::Api,
+                RefundSource::Platform => RequestSource::VendorPlatform,
+            },
+        }
+    }
+}
+
+/// A refund notification of API v2, spoilt as a fault says. It has no signature: a forger is somebody with another key.
+fn refund_letter_v2(
+    merchant: &Merchant,
+    mut told: RefundNotification,
+    nonce_str: &NonceStr,
+    fault: Option<&FaultKind>,
+) -> String {
+    if fault == Some(&FaultKind::WrongAmount) {
+        told.refund.refund = Fen::new(told.refund.refund.get() + 1);
+    }
+    let key = match fault {
+        Some(FaultKind::WrongSignature) => ApiV2Key::parse(OTHER_KEY).unwrap_or_else(|_| merchant.api_v2_key.clone()),
+        _ => merchant.api_v2_key.clone(),
+    };
+    let mut fields = told.write(nonce_str, &key);
+    match fault {
+        Some(FaultKind::UnknownField) => drop(fields.set("zz_unknown_field", "1")),
+        Some(FaultKind::OtherMerchant) => drop(fields.set("mch_id", OTHER_MERCHANT)),
+        Some(FaultKind::Unsigned) => drop(fields.remove("req_info")),
+        Some(FaultKind::TamperedAmount | FaultKind::TamperedBody) => {
+            // The last block is changed, so that the padding is broken.
+            let sealed = fields.get("req_info").unwrap_or_default();
+            let cut = sealed.len().saturating_sub(24);
+            let tampered = format!("{}{}", &sealed[..cut], "A".repeat(22) + "==");
+            fields.set("req_info", tampered);
+        }
+        _ => {}
+    }
+    fields.to_xml()
+}
+
+/// The API v2 key of nobody.
+const OTHER_KEY: &str = "strangerStrangerStranger00000000";
 
 /// The notification without its signature, in alphabetical order as in reality. `sign_type` is there if the order
 /// had it.

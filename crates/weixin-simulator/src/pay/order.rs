@@ -186,7 +186,7 @@ impl Order {
 }
 
 /// The parameters that make an order the same order.
-fn compared(fields: &Fields) -> BTreeMap<String, String> {
+pub(super) fn compared(fields: &Fields) -> BTreeMap<String, String> {
     let kept = fields.iter().filter(|(name, value)| !NOT_COMPARED.contains(name) && !value.is_empty());
     kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

@@ -112,10 +112,12 @@ impl World {
         }
         let transaction_id = seed.transaction_id(&key, now);
         order.pay(now, transaction_id.clone(), declared);
+        let (mchid, total) = (order.mchid.clone(), order.total);
         if order.notification.as_ref().is_some_and(Notification::is_pending) {
             self.due.insert((now, Subject::Payment(key.clone())));
         }
         self.transactions.insert(transaction_id.to_string(), key);
+        self.earn(&mchid, total);
         Ok(())
     }
 }

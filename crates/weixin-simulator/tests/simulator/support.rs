@@ -205,6 +205,11 @@ fn exchange(address: SocketAddr, message: &[u8]) -> Reply {
     let mut bytes = Vec::new();
     // A connection that breaks is one of the things that are tested.
     let _ = stream.read_to_end(&mut bytes);
+    reply(bytes)
+}
+
+/// Takes apart what came over the wire.
+pub(crate) fn reply(bytes: Vec<u8>) -> Reply {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Reply { status: 0, head: String::new(), body: bytes };
     };

@@ -1,5 +1,5 @@
-//! WeChat Pay. [`v2`] is the XML interface, [`v3`] the JSON interface; [`Transaction`], [`TradeState`], [`Refund`] and
-//! [`RefundState`] are the language that everything above this crate speaks, whatever version carried the message.
+//! WeChat Pay. [`v2`] is the XML interface, [`v3`] the JSON interface; [`Transaction`], [`TradeState`], [`Refund`],
+//! [`RefundState`] and [`RefundRefusal`] are the language that everything above this crate speaks, whatever version carried the message.
 
 mod refund;
 mod request_payment;
@@ -8,7 +8,7 @@ pub mod v2;
 pub mod v3;
 mod wire_codes;
 
-pub use refund::{Refund, RefundState};
+pub use refund::{PaymentNo, Refund, RefundRefusal, RefundState};
 pub use request_payment::RequestPayment;
 pub use transaction::{TradeState, Transaction};
 

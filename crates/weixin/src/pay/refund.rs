@@ -3,8 +3,9 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use crate::{Fen, OutRefundNo, OutTradeNo, TransactionId};
+use crate::{Fen, FieldError, OutRefundNo, OutTradeNo, TransactionId};
 
 /// One refund as WeChat sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,43 @@ pub struct Refund {
     pub success_time: Option<Timestamp>,
     /// Where it went, in words.
     pub user_received_account: Option<String>,
+}
+
+/// The number by which a payment is named. WeChat's own is preferred, and wins if a message carries both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentNo {
+    /// WeChat's number.
+    TransactionId(TransactionId),
+    /// The merchant's number.
+    OutTradeNo(OutTradeNo),
+}
+
+/// What a refusal says about a refund that was applied for or asked for, in whatever version it came.
+///
+/// Nothing but [`RefundRefusal::Definitive`], or [`RefundRefusal::Query`] followed by a query that finds nothing, may
+/// end a refund; and that only if no earlier call with the number can have been accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefundRefusal {
+    /// Nothing is known: send the same number with the same amounts again, later.
+    TryAgain,
+    /// The merchant's balance is too low. Not accepted; the same message again after somebody has topped it up.
+    NotEnough,
+    /// WeChat does not know the refund, or (when it was applied for) the payment. It never means that the refund
+    /// failed: the request may be on its way.
+    NotFound,
+    /// The number is known with other amounts, or the order does not allow it now: ask what became of the number.
+    Query,
+    /// This call was refused for good.
+    Definitive,
+}
+
+/// Reads WeChat's number of a refund.
+pub(in crate::pay) fn refund_id(text: &str) -> Result<String, FieldError> {
+    match text.len() {
+        1..=32 => Ok(text.to_owned()),
+        _ => Err(FieldError::new("refund_id", "must be 1 to 32 characters")),
+    }
 }
 
 /// How far a refund is.

@@ -20,6 +20,7 @@ use weixin_client::Hosts;
 use crate::{
     customer_service::{allowance, rule::Rule},
     database::{DatabaseUrl, Realm},
+    order::LateMoney,
     seal::MasterKey,
 };
 pub use customer_service::{Push, SubscribeMessage};
@@ -39,7 +40,7 @@ pub struct Config {
     pub master_key: MasterKey,
     /// Which WeChat is called.
     pub wechat: Wechat,
-    /// How long orders can be paid.
+    /// How long orders can be paid, and what is done with late money.
     pub order: OrderPolicy,
     /// How events are sent to the merchant's systems.
     pub webhook: Webhook,
@@ -81,10 +82,12 @@ pub struct Wechat {
     pub extra_ca_pem: Option<Vec<u8>>,
 }
 
-/// How long orders can be paid.
+/// How long orders can be paid, and what is done with money that comes later.
 pub struct OrderPolicy {
     /// From creation to expiry.
     pub expires_in: SignedDuration,
+    /// What is done with money for a closed order.
+    pub late_money: LateMoney,
 }
 
 /// The form of the log.
@@ -294,8 +297,16 @@ fn read_wechat(reader: &mut Reader<'_>) -> Option<Wechat> {
 fn read_order(reader: &mut Reader<'_>) -> Option<OrderPolicy> {
     let mut section = reader.section("order");
     let minutes = section.number_or(reader, "expires_in_min", 120, 5..=7 * 24 * 60);
+    let late_money = section.text_or(reader, "late_money", "refund").and_then(|text| {
+        let late_money = match text.value.as_str() {
+            "refund" => Ok(LateMoney::Refund),
+            "accept" => Ok(LateMoney::Accept),
+            _ => Err("must be \"refund\" or \"accept\"".to_owned()),
+        };
+        reader.check(&text, late_money)
+    });
     section.end(reader);
-    Some(OrderPolicy { expires_in: SignedDuration::from_mins(minutes?) })
+    Some(OrderPolicy { expires_in: SignedDuration::from_mins(minutes?), late_money: late_money? })
 }
 
 fn read_log(reader: &mut Reader<'_>) -> Option<LogFormat> {

@@ -15,7 +15,7 @@ use crate::{
     job::{self, Kind, Outcome},
 };
 
-/// Looks again when the next rule about waiting is due.
+/// Looks when the first rule about waiting is due.
 pub(super) fn schedule(
     tx: &mut Tx,
     rules: &[Rule],
@@ -23,31 +23,38 @@ pub(super) fn schedule(
     since: Timestamp,
     now: Timestamp,
 ) -> Result<(), DatabaseError> {
+    match next(rules, since, now) {
+        Some(due) => job::schedule(tx, Kind::CheckUnanswered, conversation_id, due, now),
+        None => Ok(()),
+    }
+}
+
+/// When the next rule about waiting is due, for a customer who waits since then.
+fn next(rules: &[Rule], since: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let waited_min = now.duration_since(since).as_mins();
-    let next = rules.iter().filter_map(Rule::unanswered_after_min).filter(|after_min| *after_min > waited_min).min();
-    let Some(after_min) = next else { return Ok(()) };
-    let due = since + SignedDuration::from_mins(after_min);
-    job::schedule(tx, Kind::CheckUnanswered, conversation_id, due, now)
+    let ages_min = rules.iter().filter_map(Rule::unanswered_after_min).filter(|after_min| *after_min > waited_min);
+    Some(since + SignedDuration::from_mins(ages_min.min()?))
 }
 
 /// Asks the rules whether the customer of a conversation has waited too long.
 pub async fn run_unanswered_job(app: &Arc<App>, conversation_id: &str) -> Outcome {
     let (looking, now, id) = (Arc::clone(app), app.now(), conversation_id.to_owned());
     match app.database.write(move |tx| look(tx, &looking, now, &id)).await {
-        Ok(()) => {
+        Ok(next) => {
             app.job_wake.notify_one();
             app.event_wake.notify_waiters();
-            Outcome::Done
+            next.map_or(Outcome::Done, Outcome::At)
         }
         Err(error) => Outcome::retry(&error),
     }
 }
 
-fn look(tx: &mut Tx, app: &App, now: Timestamp, conversation_id: &str) -> Result<(), DatabaseError> {
-    let Some(mut conversation) = store::conversation::find(tx, conversation_id)? else { return Ok(()) };
+/// Gives when to look again.
+fn look(tx: &mut Tx, app: &App, now: Timestamp, conversation_id: &str) -> Result<Option<Timestamp>, DatabaseError> {
+    let Some(mut conversation) = store::conversation::find(tx, conversation_id)? else { return Ok(None) };
     // Answered meanwhile, or handed to WeChat's agents.
-    let Some(since) = conversation.waiting_since else { return Ok(()) };
-    let Some(mini_program) = app.config.app(Some(conversation.appid.as_str())) else { return Ok(()) };
+    let Some(since) = conversation.waiting_since else { return Ok(None) };
+    let Some(mini_program) = app.config.app(Some(conversation.appid.as_str())) else { return Ok(None) };
     let rules = rules::of_app(tx, mini_program)?;
     let uses = store::rule::last_uses(tx, conversation_id)?;
     // A rule about this waiting acts once for it.
@@ -66,5 +73,5 @@ fn look(tx: &mut Tx, app: &App, now: Timestamp, conversation_id: &str) -> Result
         }
         store::conversation::save(tx, &conversation)?;
     }
-    schedule(tx, &rules, conversation_id, since, now)
+    Ok(next(&rules, since, now))
 }

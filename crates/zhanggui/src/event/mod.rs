@@ -44,6 +44,14 @@ macro_rules! types {
 }
 
 types! {
+    /// Somebody wants to buy something.
+    OrderCreated "order.created",
+    /// The money for an order is there.
+    OrderPaid "order.paid",
+    /// WeChat agrees that nobody can pay an order any more.
+    OrderClosed "order.closed",
+    /// Money came for an order that was closed, or paid by another payment.
+    PaymentLate "payment.late",
     /// A customer entered the chat by the contact button.
     ConversationEntered "conversation.entered",
     /// Somebody else answers the customer from now on.

@@ -56,6 +56,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/orders/{id}", get(order::read))
         .route("/v1/orders/{id}/pay", post(payment::pay))
         .route("/v1/orders/{id}/subscribe-messages", post(subscribe_message::request))
+        .route("/v1/orders/{id}/close", post(order::close))
         .route("/v1/events", get(event::list))
         .route("/v1/keys", get(api_key::list_call).post(api_key::create_call))
         .route("/v1/keys/{id}", delete(api_key::revoke_call))

@@ -4,6 +4,7 @@
 //! A claim that outlives its lease is claimed again; whoever finishes with an old fencing number changes nothing.
 //! Scheduling a job that is running moves the fencing number on and frees it, so that it runs once more at once.
 
+mod plan;
 mod runner;
 mod store;
 
@@ -14,13 +15,20 @@ use crate::{
     database::{DatabaseError, Tx},
     http::chain,
 };
+pub use plan::{Every, Plan};
 pub use runner::{run_due, start};
 
 /// The kinds of jobs. The subject is an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Ask WeChat what became of a payment.
+    /// Ask WeChat whether a notification about a payment is true.
     QueryPayment,
+    /// Ask WeChat from time to time what became of a payment.
+    PollPayment,
+    /// Close a payment at WeChat.
+    ClosePayment,
+    /// The time to pay an order is over.
+    ExpireOrder,
     /// Send the replies that wait in a conversation.
     SendMessages,
     /// Fetch a customer's picture before WeChat forgets it.
@@ -34,6 +42,9 @@ pub enum Kind {
 impl Kind {
     const ALL: &[Kind] = &[
         Kind::QueryPayment,
+        Kind::PollPayment,
+        Kind::ClosePayment,
+        Kind::ExpireOrder,
         Kind::SendMessages,
         Kind::FetchPicture,
         Kind::CheckUnanswered,
@@ -47,6 +58,9 @@ impl Kind {
             Self::FetchPicture => "picture.fetch",
             Self::CheckUnanswered => "conversation.check_unanswered",
             Self::SendSubscribeMessage => "subscribe_message.send",
+            Self::PollPayment => "payment.poll",
+            Self::ClosePayment => "payment.close",
+            Self::ExpireOrder => "order.expire",
         }
     }
 
@@ -62,6 +76,8 @@ pub enum Outcome {
     Done,
     /// Again later; the text is for the operator.
     Retry(String),
+    /// Nothing went wrong; again at this time.
+    At(Timestamp),
 }
 
 impl Outcome {

@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 
 use super::{Kind, Outcome, pause, store};
 use crate::{
-    app::App, background::Background, clock::ms, customer_service, database::DatabaseError, http::chain, payment,
-    subscribe_message,
+    app::App, background::Background, clock::ms, customer_service, database::DatabaseError, http::chain, order,
+    payment, subscribe_message,
 };
 
 /// How long a claim holds. Longer than the longest call to WeChat with its back-up host.
@@ -74,18 +74,23 @@ pub async fn run_due(app: &Arc<App>) -> Result<usize, DatabaseError> {
 }
 
 async fn run(app: &Arc<App>, claim: store::Claim) -> Result<(), DatabaseError> {
+    let (subject, attempts) = (claim.subject.as_str(), claim.attempts);
     let outcome = match Kind::from_word(&claim.kind) {
-        Some(Kind::QueryPayment) => payment::run_query_job(app, &claim.subject, claim.attempts).await,
-        Some(Kind::SendMessages) => customer_service::run_send_job(app, &claim.subject).await,
-        Some(Kind::FetchPicture) => customer_service::run_fetch_job(app, &claim.subject).await,
-        Some(Kind::CheckUnanswered) => customer_service::run_unanswered_job(app, &claim.subject).await,
-        Some(Kind::SendSubscribeMessage) => subscribe_message::run_send_job(app, &claim.subject).await,
+        Some(Kind::QueryPayment) => payment::run_query_job(app, subject, attempts).await,
+        Some(Kind::PollPayment) => payment::run_poll_job(app, subject).await,
+        Some(Kind::ClosePayment) => payment::run_close_job(app, subject, attempts).await,
+        Some(Kind::ExpireOrder) => order::run_expire_job(app, subject).await,
+        Some(Kind::SendMessages) => customer_service::run_send_job(app, subject).await,
+        Some(Kind::FetchPicture) => customer_service::run_fetch_job(app, subject).await,
+        Some(Kind::CheckUnanswered) => customer_service::run_unanswered_job(app, subject).await,
+        Some(Kind::SendSubscribeMessage) => subscribe_message::run_send_job(app, subject).await,
         // A newer version of this program wrote it; a newer node will run it.
         None => Outcome::Retry("this version does not know the kind of job".to_owned()),
     };
     let now = app.now();
     match outcome {
         Outcome::Done => app.database.write(move |tx| store::finish(tx, &claim)).await,
+        Outcome::At(time) => app.database.write(move |tx| store::again(tx, &claim, ms(time))).await,
         Outcome::Retry(error) => {
             tracing::warn!(
                 job.kind = claim.kind,

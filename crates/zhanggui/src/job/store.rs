@@ -88,3 +88,19 @@ pub(super) fn retry(tx: &mut Tx, claim: &Claim, run_ms: i64, error: &str) -> Res
     let values = params![claim.kind.as_str(), claim.subject.as_str(), claim.fence, run_ms, error];
     tx.execute(RETRY, values).map(drop)
 }
+
+const AGAIN: &str = "
+    UPDATE job
+    SET run_ms = $4,
+        leased_ms = 0,
+        attempts = 0,
+        last_error = NULL
+    WHERE kind = $1
+      AND subject = $2
+      AND fence = $3";
+
+/// The job is to be run again, and nothing went wrong. As in [`retry`], whoever scheduled it meanwhile goes first.
+pub(super) fn again(tx: &mut Tx, claim: &Claim, run_ms: i64) -> Result<(), DatabaseError> {
+    let values = params![claim.kind.as_str(), claim.subject.as_str(), claim.fence, run_ms];
+    tx.execute(AGAIN, values).map(drop)
+}

@@ -7,17 +7,18 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use weixin::{Attach, Body, Fen, OpenId, OrderAmount};
 
-use super::{CNY, Item, Order, State as OrderState, store, view};
+use super::{CNY, Item, Order, State as OrderState, happened, store, view};
 use crate::{
     api_key::Scope,
     app::App,
     clock::ms,
     config,
     database::{DatabaseError, Tx},
+    event,
     http::{Caller, Code, Problem},
     id,
     idempotency::{Answered, Creating},
-    product,
+    job, product,
     session::{self, Customer},
 };
 
@@ -74,9 +75,11 @@ pub async fn create(
     let now = app.now();
     let new_ids = (id::new(id::Kind::Order, now, &app.entropy), id::new(id::Kind::Customer, now, &app.entropy));
     let order_id = new_ids.0.clone();
-    let insert = move |tx: &mut Tx| insert(tx, now, &new_ids, &draft).map(|order| view(&order));
+    let writing = Arc::clone(&app);
+    let insert = move |tx: &mut Tx| insert(tx, &writing, now, &new_ids, &draft).map(|order| view(&order));
     let answered = once.write(&app, StatusCode::CREATED, insert).await?;
     if answered.is_fresh() {
+        app.event_wake.notify_waiters();
         tracing::info!(order.id = order_id, "order created");
     }
     Ok(answered)
@@ -205,6 +208,7 @@ fn description_problem(error: &weixin::FieldError) -> Problem {
 
 fn insert(
     tx: &mut Tx,
+    app: &App,
     now: Timestamp,
     (order_id, customer_id): &(String, String),
     draft: &Draft,
@@ -244,6 +248,8 @@ fn insert(
     if let Some(other) = store::take_reference(tx, &order)? {
         return Err(CreateError::ReferenceUsed { order_id: other });
     }
+    job::schedule(tx, job::Kind::ExpireOrder, &order.id, order.expires, now)?;
+    happened(tx, app, now, event::Type::OrderCreated, &order, [])?;
     Ok(order)
 }
 

@@ -3,7 +3,9 @@
 //! A customer orders products, and the price comes from the shelf; one of the merchant's systems may set the amount
 //! itself. A customer sees only their own orders.
 
+mod close;
 mod create;
+mod happened;
 mod read;
 mod state;
 mod store;
@@ -12,10 +14,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use weixin::{AppId, Attach, Body, Fen, MchId, OrderAmount};
 
+pub(crate) use close::close_if_nothing_is_payable;
+pub use close::{close, run_expire_job};
 pub use create::create;
+pub(crate) use happened::happened;
 pub use read::{View, not_found, read, view};
-pub use state::{CloseReason, OnSuccess, State};
-pub use store::{find, find_of_customer, mark_paid};
+pub use state::{Arrival, CloseReason, LateMoney, OnClose, OnSuccess, State};
+pub(crate) use store::mark_paid;
+pub use store::{find, find_of_customer};
 
 /// What is bought.
 #[derive(Clone, Debug, PartialEq, Eq)]

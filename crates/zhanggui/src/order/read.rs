@@ -90,8 +90,11 @@ pub async fn read(
 ) -> Result<Json<View>, Problem> {
     caller.allow(Scope::Read)?;
     let order = load(&app, &caller, &order_id).await?;
-    let may_change = matches!(order.state, OrderState::Open | OrderState::Closing { .. });
+    let may_change = order.state.waits_for_money();
     if !asked.refresh || !may_change {
+        if may_change && let Err(error) = payment::wake(&app, &order.id).await {
+            tracing::warn!(order.id = order.id, error.cause = chain(&error), "the order will be asked for later");
+        }
         let refreshed = asked.refresh.then_some(true);
         return Ok(Json(View { refreshed, ..view(&order) }));
     }
@@ -106,7 +109,7 @@ pub async fn read(
     Ok(Json(View { refreshed: Some(refreshed), ..view(&order) }))
 }
 
-async fn load(app: &App, caller: &Caller, order_id: &str) -> Result<Order, Problem> {
+pub(super) async fn load(app: &App, caller: &Caller, order_id: &str) -> Result<Order, Problem> {
     let customer_id = match caller {
         Caller::Customer(customer) => Some(customer.id.clone()),
         Caller::Key(_) => None,

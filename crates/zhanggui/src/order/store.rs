@@ -95,21 +95,43 @@ pub fn find_of_customer(tx: &mut Tx, id: &str, customer_id: &str) -> Result<Opti
     Ok(find(tx, id)?.filter(|order| order.customer_id == customer_id))
 }
 
-const MARK_PAID: &str = "
+const CHANGE: &str = "
     UPDATE shop_order
-    SET state = 'paid',
-        paid_payment_id = $2,
-        paid_ms = $3,
-        close_reason = NULL
+    SET state = $3,
+        close_reason = $4,
+        paid_payment_id = $5,
+        paid_ms = $6,
+        closed_ms = $7
     WHERE id = $1
-      AND state IN ('open', 'closing')";
+      AND state = $2";
 
-/// The order becomes paid by this payment; says whether it did.
+/// The order becomes paid by the payment in its new state; gives it as it is afterwards.
 ///
 /// # Errors
 /// The database fails.
-pub fn mark_paid(tx: &mut Tx, id: &str, payment_id: &str, paid: Timestamp) -> Result<bool, DatabaseError> {
-    Ok(tx.execute(MARK_PAID, params![id, payment_id, ms(paid)])? == 1)
+pub(crate) fn mark_paid(tx: &mut Tx, order: Order, paid: State, paid_at: Timestamp) -> Result<Order, DatabaseError> {
+    change(tx, Order { paid: Some(paid_at), ..order }, paid, None)
+}
+
+/// The order is being closed, or is closed; gives it as it is afterwards.
+pub(super) fn mark_closed(tx: &mut Tx, now: Timestamp, order: Order, to: State) -> Result<Order, DatabaseError> {
+    let closed_at = matches!(to, State::Closed { .. }).then_some(now);
+    change(tx, order, to, closed_at)
+}
+
+fn change(tx: &mut Tx, order: Order, to: State, closed_at: Option<Timestamp>) -> Result<Order, DatabaseError> {
+    let (reason, payment_id) = match &to {
+        State::Open => (None, None),
+        State::Closing { reason } | State::Closed { reason } => (Some(reason.as_str()), None),
+        State::Paid { payment_id } => (None, Some(payment_id.as_str())),
+    };
+    let (id, from) = (order.id.as_str(), order.state.as_str());
+    let values = params![id, from, to.as_str(), reason, payment_id, order.paid.map(ms), closed_at.map(ms)];
+    match tx.execute(CHANGE, values)? {
+        1 => Ok(Order { state: to, ..order }),
+        // The row was read in this very transaction.
+        _ => Err(DatabaseError::Aborted),
+    }
 }
 
 fn read(row: &Row) -> Result<Order, DatabaseError> {

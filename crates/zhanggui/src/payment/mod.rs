@@ -1,11 +1,10 @@
 //! Payments: one attempt to pay an order is one `out_trade_no` at WeChat.
 //!
 //! `prepay.rs` asks WeChat for an order and signs what the phone needs; `notify.rs` is told by WeChat; `poll.rs` asks
-//! WeChat; both hand what they learn to `settle.rs`, the only place where a payment becomes paid. `gateway.rs` knows the
-//! two versions of WeChat Pay; nothing else does.
+//! WeChat; `close.rs` closes there. They hand what they learn to `settle.rs`, the only place where a payment becomes paid
+//! or closed.
 
-mod evidence;
-mod gateway;
+mod close;
 mod keys;
 mod notify;
 mod poll;
@@ -21,11 +20,14 @@ use crate::{
     config::Api,
     database::{DatabaseError, Tx},
 };
+pub use close::run_close_job;
+pub(crate) use close::{begin_closing, close_of_order, is_any_live};
 pub use keys::keep_keys_fresh;
 pub use notify::notify;
-pub use poll::{QueryError, refresh, run_query_job};
+pub(crate) use poll::wake;
+pub use poll::{QueryError, refresh, run_poll_job, run_query_job};
 pub use prepay::pay;
-pub use state::{Event, Next, State};
+pub use state::{Absence, Event, Next, STILL_ARRIVES, State};
 
 /// The order that a number of WeChat Pay belongs to.
 ///
@@ -64,4 +66,14 @@ pub struct Payment {
     pub state: State,
     /// When it was made.
     pub created: Timestamp,
+    /// When WeChat took it with an authentic answer for the first time.
+    pub accepted: Option<Timestamp>,
+    /// When it was sent for the last time.
+    pub tried: Option<Timestamp>,
+    /// When the customer last pressed "pay"; polling counts from there.
+    pub pressed: Timestamp,
+    /// When a reader last made WeChat be asked earlier.
+    pub woken: Option<Timestamp>,
+    /// When its state changed.
+    pub updated: Timestamp,
 }

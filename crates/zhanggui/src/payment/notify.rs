@@ -26,15 +26,12 @@ use weixin::{
     },
 };
 
-use super::{
-    evidence::{Message, Source, Weight},
-    gateway,
-    settle::{self, Settled, settle},
-};
+use super::settle::{self, Settled, settle};
 use crate::{
     app::App,
     database::{DatabaseError, Tx},
-    explain,
+    evidence::{Message, Source, Weight},
+    explain, gateway,
     http::{Problem, RawBody, chain},
 };
 
@@ -134,7 +131,7 @@ async fn take(app: &Arc<App>, form: Form, incoming: &Incoming) -> Result<(), Ref
 
 fn message(incoming: &Incoming, verified_by: String, weight: Weight) -> Message {
     let raw = incoming.raw.clone();
-    Message { source: Source::Notification, weight, verified_by, raw, request_id: None }
+    Message { source: Source::Notification, weight, verified_by, raw, request_id: None, asked: None }
 }
 
 /// A refund that was made elsewhere, for example on the merchant platform. It is written down, and a person looks.

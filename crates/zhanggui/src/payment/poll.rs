@@ -1,13 +1,16 @@
 //! Asking WeChat what became of a payment.
 //!
-//! Called by the job that confirms a notification, by `?refresh=true`, and when a refusal says that the number is
-//! known already.
+//! Called by the job that confirms a notification, by the job that asks from time to time whether a notification was
+//! lost, by `?refresh=true`, and when a refusal says that the number is known already.
+//!
+//! Source: <https://pay.weixin.qq.com/doc/v3/merchant/4012075249> (when to ask).
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{
-    Payment, State, gateway,
-    gateway::GatewayError,
+    Payment, State,
     settle::{Settled, settle},
     store,
 };
@@ -15,8 +18,11 @@ use crate::{
     app::App,
     attention::{self, Reason},
     config::Merchant,
-    database::DatabaseError,
-    job::Outcome,
+    database::{DatabaseError, Tx},
+    gateway::{self, GatewayError},
+    http::chain,
+    job::{self, Every, Outcome, Plan},
+    order,
 };
 
 /// Why nothing was learned.
@@ -41,6 +47,79 @@ const ATTENTION_ATTEMPTS: i64 = 24;
 
 /// After so many tries (more than a week) WeChat has closed what was not paid, and asking ends.
 const ATTEMPTS_MAX: i64 = 400;
+
+/// When an unpaid payment is asked for, counted from the customer's last press of "pay".
+const PLAN: Plan =
+    Plan { ages_s: &[5, 30, 60, 180, 300, 600, 1800], then: &[Every { pause_s: 1800, until_s: i64::MAX }] };
+
+/// Readers make WeChat be asked at most once in this time.
+const WAKE_PAUSE: SignedDuration = SignedDuration::from_secs(10);
+
+/// The customer has pressed "pay": polling begins (anew).
+pub(super) fn schedule(tx: &mut Tx, payment: &Payment, now: Timestamp) -> Result<(), DatabaseError> {
+    match payment.state {
+        State::Submitting | State::Awaiting { .. } => {
+            job::schedule(tx, job::Kind::PollPayment, &payment.id, PLAN.next(now, now), now)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The job that asks from time to time. When the order expires, closing takes over.
+pub async fn run_poll_job(app: &Arc<App>, payment_id: &str) -> Outcome {
+    match poll(app, payment_id).await {
+        Ok(Some(next)) => Outcome::At(next),
+        Ok(None) => Outcome::Done,
+        Err(error) => Outcome::retry(&error),
+    }
+}
+
+/// Asks once and gives the next time, if there is one.
+async fn poll(app: &Arc<App>, payment_id: &str) -> Result<Option<Timestamp>, DatabaseError> {
+    let _alone = app.alone_with(payment_id).await;
+    let id = payment_id.to_owned();
+    let found = app
+        .database
+        .read(move |tx| {
+            let Some(payment) = store::find(tx, &id)? else { return Ok::<_, DatabaseError>(None) };
+            Ok(order::find(tx, &payment.order_id)?.map(|order| (payment, order.expires)))
+        })
+        .await?;
+    let Some((payment, expires)) = found else { return Ok(None) };
+    if !matches!(payment.state, State::Submitting | State::Awaiting { .. }) {
+        return Ok(None);
+    }
+    match query(app, &payment).await {
+        Ok(Settled::Paid | Settled::Closed) => return Ok(None),
+        Ok(_) | Err(QueryError::NotFound) => {}
+        Err(error) => {
+            tracing::warn!(payment.id = payment.id, error.cause = chain(&error), "WeChat could not be asked");
+        }
+    }
+    Ok(Some(PLAN.next(payment.pressed, app.now())).filter(|next| *next < expires))
+}
+
+/// Somebody reads an order that is not paid: WeChat is asked soon, unless it was a moment ago.
+pub(crate) async fn wake(app: &Arc<App>, order_id: &str) -> Result<(), DatabaseError> {
+    let (order_id, now) = (order_id.to_owned(), app.now());
+    let since = now - WAKE_PAUSE;
+    let found = app.database.read(move |tx| store::find_live(tx, &order_id)).await?;
+    let is_due = |payment: &Payment| {
+        let asked = payment.woken.map_or(payment.pressed, |woken| woken.max(payment.pressed));
+        payment.state != State::Closing && asked <= since
+    };
+    let Some(payment) = found.filter(is_due) else { return Ok(()) };
+    app.database
+        .write(move |tx| {
+            if store::wake(tx, &payment.id, now, since)? {
+                job::schedule(tx, job::Kind::PollPayment, &payment.id, now, now)?;
+            }
+            Ok::<_, DatabaseError>(())
+        })
+        .await?;
+    app.job_wake.notify_one();
+    Ok(())
+}
 
 /// Asks WeChat for the live payment of an order, if there is one.
 ///
@@ -105,10 +184,11 @@ async fn confirm(app: &Arc<App>, payment_id: &str) -> Outcome {
 /// Asks and settles.
 pub(super) async fn query(app: &Arc<App>, payment: &Payment) -> Result<Settled, QueryError> {
     let merchant = merchant_of(app, payment).ok_or_else(|| QueryError::MerchantUnknown(payment.mchid.to_string()))?;
-    let (message, transaction) = gateway::query(app, merchant, payment).await.map_err(|error| match error {
-        GatewayError::NotFound => QueryError::NotFound,
-        error => QueryError::Call(Box::new(error)),
-    })?;
+    let (message, transaction) =
+        gateway::payment::query(app, merchant, payment).await.map_err(|error| match error {
+            GatewayError::NotFound => QueryError::NotFound,
+            error => QueryError::Call(Box::new(error)),
+        })?;
     let (now, settling) = (app.now(), Arc::clone(app));
     let settled = app.database.write(move |tx| settle(tx, &settling, now, &message, &transaction)).await?;
     Ok(settled)

@@ -23,7 +23,6 @@ use weixin::{
 
 use super::{
     Event, Next, Payment, State as PaymentState,
-    gateway::{self, GatewayError, NewPayment},
     poll::{self, QueryError, merchant_of},
     settle::Settled,
     store,
@@ -32,6 +31,7 @@ use crate::{
     app::App,
     config::Merchant,
     database::{DatabaseError, Tx},
+    gateway::{GatewayError, payment as gateway, payment::NewPayment},
     http::{Caller, Code, Problem, client_address},
     id,
     order::{self, Order, State as OrderState},
@@ -144,6 +144,11 @@ fn freeze(
         attempts: 0,
         state: PaymentState::Submitting,
         created: now,
+        accepted: None,
+        tried: None,
+        pressed: now,
+        woken: None,
+        updated: now,
     })
 }
 
@@ -160,7 +165,10 @@ async fn submit(
         .database
         .write(move |tx| {
             store::add_attempt(tx, &id, now)?;
-            store::find(tx, &id)?.ok_or(DatabaseError::NotFound)
+            store::press(tx, &id, now)?;
+            let payment = store::find(tx, &id)?.ok_or(DatabaseError::NotFound)?;
+            poll::schedule(tx, &payment, now)?;
+            Ok::<_, DatabaseError>(payment)
         })
         .await?;
     if payment.state != PaymentState::Submitting {
@@ -177,16 +185,17 @@ async fn submit(
     let refused = match gateway::submit(app, merchant, &payment).await {
         Ok(prepay_id) => {
             let until = now + SignedDuration::from_secs(PREPAY_ID_VALID_S);
-            return Ok(awaiting(record(app, payment, Event::PrepayIssued { prepay_id, until }).await?));
+            let issued = move |_: &Payment| Event::PrepayIssued { prepay_id: prepay_id.clone(), until };
+            return Ok(awaiting(record(app, payment, issued).await?));
         }
         Err(error) => error,
     };
     match &refused {
-        // Only a first try that was refused for good can have left nothing at WeChat. After an earlier one somebody may
-        // hold a prepay_id, and a new number would be a second payment.
         GatewayError::Refused { refusal: Refusal::Definitive, wechat, .. } if payment.attempts == 1 => {
             let code = wechat.code.clone();
-            record(app, payment, Event::Refused { code }).await?;
+            // Another node may have sent it meanwhile.
+            let refused = move |now: &Payment| Event::Refused { code: code.clone(), attempts: now.attempts };
+            record(app, payment, refused).await?;
         }
         GatewayError::Refused { refusal: Refusal::Definitive | Refusal::Query, wechat, .. } => {
             tracing::info!(payment.id = payment.id, wechat.errcode = wechat.code, "WeChat may know the number");
@@ -212,12 +221,20 @@ fn awaiting(payment: Payment) -> Option<(Payment, PrepayId)> {
 }
 
 /// Writes an event down and gives the payment as it is afterwards.
-async fn record(app: &App, payment: Payment, event: Event) -> Result<Payment, DatabaseError> {
+async fn record(
+    app: &App,
+    payment: Payment,
+    event: impl Fn(&Payment) -> Event + Send + 'static,
+) -> Result<Payment, DatabaseError> {
     let now = app.now();
     app.database
         .write(move |tx| {
             let current = store::find(tx, &payment.id)?.ok_or(DatabaseError::NotFound)?;
-            change(tx, now, current, event.clone())
+            let event = event(&current);
+            if matches!(event, Event::PrepayIssued { .. }) {
+                store::accept(tx, &current.id, now)?;
+            }
+            change(tx, now, current, event)
         })
         .await
 }

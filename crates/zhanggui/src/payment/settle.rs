@@ -9,17 +9,14 @@ use weixin::{
     pay::{Refund, Transaction},
 };
 
-use super::{
-    Event, Next, Payment, State,
-    evidence::{self, Message, Source, Statement, Verdict, Weight},
-    store,
-};
+use super::{Absence, Event, Next, Payment, State, close, store};
 use crate::{
     app::App,
     attention::{self, Reason},
     database::{DatabaseError, Tx},
+    evidence::{self, Message, Source, Statement, Verdict, Weight},
     job,
-    order::{self, OnSuccess},
+    order::{self, Arrival, OnSuccess},
     subscribe_message,
 };
 
@@ -82,7 +79,7 @@ pub(super) fn settle(
         job::schedule(tx, job::Kind::QueryPayment, id, now, now)?;
         return Ok(Settled::ToConfirm);
     }
-    let next = payment.state.on(event);
+    let next = if is_stale(&payment, message, &event) { Next::Same } else { payment.state.on(event) };
     if transaction.trade_state.is_paid() || next != Next::Same {
         // A query that changes nothing is asked many times and not worth a row each.
         let verdict = match next {
@@ -90,6 +87,65 @@ pub(super) fn settle(
             Next::Same | Next::To(_) => (Verdict::Believed, None),
         };
         evidence::keep(tx, app, now, message, &statement, Some(id), verdict)?;
+    }
+    apply(tx, app, now, &payment, next)
+}
+
+/// WeChat was asked before it said "paid", and the answer comes after that: no contradiction.
+fn is_stale(payment: &Payment, message: &Message, event: &Event) -> bool {
+    let succeeded = matches!(payment.state, State::Succeeded { .. });
+    succeeded && matches!(event, Event::NotPaid(_)) && message.asked.is_some_and(|asked| asked <= payment.updated)
+}
+
+/// WeChat closed a payment for us.
+pub(super) fn close_answered(
+    tx: &mut Tx,
+    app: &App,
+    now: Timestamp,
+    message: &Message,
+    payment_id: &str,
+) -> Result<Settled, DatabaseError> {
+    settle_end(tx, app, now, message, payment_id, "CLOSED", |_| Event::CloseAnswered)
+}
+
+/// WeChat does not know a payment.
+pub(super) fn not_known(tx: &mut Tx, app: &App, now: Timestamp, payment_id: &str) -> Result<Settled, DatabaseError> {
+    let message = Message {
+        source: Source::Query,
+        weight: Weight::Proof,
+        verified_by: "absence".to_owned(),
+        raw: bytes::Bytes::new(),
+        request_id: None,
+        asked: None,
+    };
+    settle_end(tx, app, now, &message, payment_id, "NOT_FOUND", |payment| {
+        let since_last_try = now.duration_since(payment.tried.unwrap_or(payment.created));
+        Event::NotKnown(Absence { was_accepted: payment.accepted.is_some(), since_last_try })
+    })
+}
+
+fn settle_end(
+    tx: &mut Tx,
+    app: &App,
+    now: Timestamp,
+    message: &Message,
+    payment_id: &str,
+    word: &str,
+    event: impl FnOnce(&Payment) -> Event,
+) -> Result<Settled, DatabaseError> {
+    let payment = store::find(tx, payment_id)?.ok_or(DatabaseError::NotFound)?;
+    let next = payment.state.on(event(&payment));
+    if next != Next::Same {
+        let statement = Statement {
+            mchid: payment.mchid.as_str(),
+            out_trade_no: payment.out_trade_no.as_str(),
+            state: word,
+            total: None,
+            transaction_id: None,
+            time: None,
+            refund: None,
+        };
+        evidence::keep(tx, app, now, message, &statement, Some(payment_id), (Verdict::Believed, None))?;
     }
     apply(tx, app, now, &payment, next)
 }
@@ -112,6 +168,7 @@ pub(super) fn keep_refund(
         total: Some(refund.refund),
         transaction_id: Some(refund.transaction_id.as_str()),
         time: refund.success_time,
+        refund: None,
     };
     let payment_id = payment.as_ref().map(|payment| payment.id.as_str());
     let verdict = (Verdict::Quarantined, Some(Reason::RefundElsewhere.as_str()));
@@ -167,15 +224,27 @@ fn apply(tx: &mut Tx, app: &App, now: Timestamp, payment: &Payment, next: Next) 
             );
             match state {
                 State::Succeeded { success_time, .. } => {
-                    job::cancel(tx, job::Kind::QueryPayment, &payment.id)?;
+                    end_jobs(tx, &payment.id)?;
                     pay_order(tx, app, now, payment, success_time)?;
                     Ok(Settled::Paid)
                 }
-                State::Closed => Ok(Settled::Closed),
+                State::Closed => {
+                    end_jobs(tx, &payment.id)?;
+                    order::close_if_nothing_is_payable(tx, app, now, &payment.order_id)?;
+                    Ok(Settled::Closed)
+                }
                 _ => Ok(Settled::NotPaid),
             }
         }
     }
+}
+
+/// The question what became of it is answered.
+fn end_jobs(tx: &mut Tx, payment_id: &str) -> Result<(), DatabaseError> {
+    for kind in [job::Kind::QueryPayment, job::Kind::PollPayment, job::Kind::ClosePayment] {
+        job::cancel(tx, kind, payment_id)?;
+    }
+    Ok(())
 }
 
 fn pay_order(
@@ -186,16 +255,23 @@ fn pay_order(
     success_time: Timestamp,
 ) -> Result<(), DatabaseError> {
     let order = order::find(tx, &payment.order_id)?.ok_or(DatabaseError::NotFound)?;
-    let reason = match order.state.on_success(&payment.id) {
+    let reason = match order.state.on_success(&payment.id, app.config.order.late_money) {
         OnSuccess::Unchanged => return Ok(()),
-        OnSuccess::BecomesPaid(_) => {
-            if !order::mark_paid(tx, &order.id, &payment.id, success_time)? {
-                // The row was read in this very transaction.
-                return Err(DatabaseError::Aborted);
+        OnSuccess::BecomesPaid(state, arrival) => {
+            let order = order::mark_paid(tx, order, state, success_time)?;
+            job::cancel(tx, job::Kind::ExpireOrder, &order.id)?;
+            // Another payment of the order must not take money, too.
+            close::begin_closing(tx, now, &order.id, now)?;
+            tracing::info!(order.id = order.id, payment.id = payment.id, order.arrival = ?arrival, "order paid");
+            if arrival != Arrival::AfterClosing {
+                return Ok(());
             }
-            tracing::info!(order.id = order.id, payment.id = payment.id, "order paid");
-            let order = order::find(tx, &order.id)?.ok_or(DatabaseError::NotFound)?;
-            return subscribe_message::order_paid(tx, app, now, &order);
+            subscribe_message::order_paid(tx, app, now, &order)?;
+            if arrival != Arrival::AfterClosing {
+                return Ok(());
+            }
+            let detail = "the order was closed; by the setting late_money it is paid now and has to be delivered";
+            return attention::raise(tx, app, now, &payment.id, Reason::LatePayment, detail);
         }
         OnSuccess::SecondPayment => Reason::SecondPayment,
         OnSuccess::LatePayment => Reason::LatePayment,

@@ -3,13 +3,16 @@
 //! Two rules settle the paradoxes. Verified success is never taken back: what contradicts it raises attention. And
 //! absence is not failure: what proves nothing changes nothing.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use weixin::{PrepayId, TransactionId, pay::TradeState};
 
 use crate::attention::Reason;
 
+/// How long after the last try an order that WeChat never took may still arrive there. A `prepay_id` lives as long.
+pub const STILL_ARRIVES: SignedDuration = SignedDuration::from_hours(2);
+
 /// Where a payment stands. Each state carries exactly what exists in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Written down; WeChat may or may not know it.
     Submitting,
@@ -50,10 +53,13 @@ pub enum Event {
     },
     /// The `prepay_id` is too old for another press of "pay".
     PrepayExpired,
-    /// WeChat refused the order for good; the answer was authentic.
+    /// WeChat refused the order for good.
     Refused {
         /// WeChat's code.
         code: String,
+        /// How often the order was sent. Only the refusal of the only try ends a payment: after an earlier one somebody
+        /// may hold a `prepay_id`, and a new number would be a second payable one.
+        attempts: i64,
     },
     /// WeChat says "paid", and every field is equal to ours.
     Paid {
@@ -64,6 +70,28 @@ pub enum Event {
     },
     /// WeChat says something else than "paid" in a signed answer to a query.
     NotPaid(TradeState),
+    /// The order is given up or has expired: nobody may pay any more.
+    OrderCloses,
+    /// WeChat closed it for us; the answer was authentic.
+    CloseAnswered,
+    /// WeChat does not know the number.
+    NotKnown(Absence),
+}
+
+/// What we know when WeChat does not know a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Absence {
+    /// Whether WeChat ever took the order with an authentic answer.
+    pub was_accepted: bool,
+    /// How long ago it was sent for the last time.
+    pub since_last_try: SignedDuration,
+}
+
+impl Absence {
+    /// Nobody can have a `prepay_id`, and nothing is on its way any more.
+    fn is_final(self) -> bool {
+        !self.was_accepted && self.since_last_try > STILL_ARRIVES
+    }
 }
 
 /// What follows.
@@ -102,7 +130,7 @@ impl State {
                 Next::To(Self::Awaiting { prepay_id, until })
             }
             (Self::Awaiting { .. }, Event::PrepayExpired) => Next::To(Self::Submitting),
-            (Self::Submitting, Event::Refused { code }) => Next::To(Self::Rejected { code }),
+            (Self::Submitting, Event::Refused { code, attempts: ..=1 }) => Next::To(Self::Rejected { code }),
 
             (Self::Rejected { .. }, Event::Paid { .. }) => Next::Attention(Reason::SuccessAfterRejection),
             (Self::Succeeded { transaction_id: kept, .. }, Event::Paid { transaction_id, .. }) => {
@@ -117,6 +145,10 @@ impl State {
                 Self::Submitting | Self::Awaiting { .. } | Self::Closing,
                 Event::NotPaid(TradeState::Closed | TradeState::Revoked),
             ) => Next::To(Self::Closed),
+
+            (Self::Submitting | Self::Awaiting { .. }, Event::OrderCloses) => Next::To(Self::Closing),
+            (Self::Closing, Event::CloseAnswered) => Next::To(Self::Closed),
+            (Self::Closing, Event::NotKnown(absence)) if absence.is_final() => Next::To(Self::Closed),
             (_, _) => Next::Same,
         }
     }
@@ -147,7 +179,13 @@ mod tests {
     fn events() -> Vec<Event> {
         let not_paid = ["NOTPAY", "CLOSED", "REVOKED", "USERPAYING", "PAYERROR", "ACCEPT", "NEWWORD"];
         let mut events: Vec<_> = not_paid.iter().map(|word| Event::NotPaid(TradeState::from_wire(word))).collect();
-        events.extend([paid(), issued(), Event::PrepayExpired, Event::Refused { code: "NOAUTH".into() }]);
+        events.extend([paid(), issued(), Event::PrepayExpired]);
+        events.extend([1, 2].map(|attempts| Event::Refused { code: "NOAUTH".into(), attempts }));
+        events.extend([Event::OrderCloses, Event::CloseAnswered]);
+        for (was_accepted, hours) in [(false, 1), (false, 3), (true, 3)] {
+            let since_last_try = SignedDuration::from_hours(hours);
+            events.push(Event::NotKnown(Absence { was_accepted, since_last_try }));
+        }
         events
     }
 
@@ -192,6 +230,31 @@ mod tests {
     }
 
     #[test]
+    fn a_payment_is_closed_only_if_wechat_agrees_or_never_knew_it() {
+        let unknown = |was_accepted, minutes| {
+            Event::NotKnown(Absence { was_accepted, since_last_try: SignedDuration::from_mins(minutes) })
+        };
+        assert_eq!(State::Closing.on(Event::CloseAnswered), Next::To(State::Closed));
+        assert_eq!(State::Closing.on(unknown(false, 121)), Next::To(State::Closed));
+        assert_eq!(State::Closing.on(unknown(false, 120)), Next::Same, "it may still arrive");
+        assert_eq!(State::Closing.on(unknown(true, 100_000)), Next::Same, "somebody may have a prepay_id");
+        assert_eq!(State::Submitting.on(unknown(false, 100_000)), Next::Same, "the order is still wanted");
+        assert_eq!(State::Closing.on(Event::NotPaid(TradeState::NotPay)), Next::Same);
+        assert_eq!(State::Closing.on(issued()), Next::Same, "nobody gets the prepay_id");
+    }
+
+    #[test]
+    fn an_order_that_closes_takes_its_payment_with_it_unless_that_has_ended() {
+        let awaiting = State::Awaiting { prepay_id: PrepayId::parse("wx22").unwrap(), until: time() };
+        for live in [State::Submitting, awaiting] {
+            assert_eq!(live.on(Event::OrderCloses), Next::To(State::Closing));
+        }
+        for over in [State::Closed, State::Rejected { code: "NOAUTH".into() }] {
+            assert_eq!(over.on(Event::OrderCloses), Next::Same);
+        }
+    }
+
+    #[test]
     fn what_proves_nothing_changes_nothing() {
         for word in ["NOTPAY", "USERPAYING", "PAYERROR", "ACCEPT", "NEWWORD"] {
             assert_eq!(State::Submitting.on(Event::NotPaid(TradeState::from_wire(word))), Next::Same, "{word}");
@@ -199,12 +262,13 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_ends_only_a_payment_that_waits_for_wechats_answer() {
-        let refused = || Event::Refused { code: "NOAUTH".into() };
-        assert!(matches!(State::Submitting.on(refused()), Next::To(State::Rejected { .. })));
+    fn only_the_refusal_of_the_only_try_ends_a_payment() {
+        let refused = |attempts| Event::Refused { code: "NOAUTH".into(), attempts };
+        assert!(matches!(State::Submitting.on(refused(1)), Next::To(State::Rejected { .. })));
+        assert_eq!(State::Submitting.on(refused(2)), Next::Same, "somebody may hold the prepay_id of the first try");
         let awaiting = State::Awaiting { prepay_id: PrepayId::parse("wx22").unwrap(), until: time() };
-        assert_eq!(awaiting.on(refused()), Next::Same);
-        assert_eq!(State::Closed.on(refused()), Next::Same);
+        assert_eq!(awaiting.on(refused(1)), Next::Same);
+        assert_eq!(State::Closed.on(refused(1)), Next::Same);
     }
 
     #[test]

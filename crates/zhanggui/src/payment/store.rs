@@ -61,7 +61,12 @@ const COLUMNS: &str = "
            rejected_code,
            transaction_id,
            succeeded_ms,
-           created_ms
+           created_ms,
+           accepted_ms,
+           tried_ms,
+           pressed_ms,
+           woken_ms,
+           updated_ms
     FROM payment";
 
 /// The payment with this id.
@@ -90,13 +95,38 @@ fn one(
 const ADD_ATTEMPT: &str = "
     UPDATE payment
     SET attempts = attempts + 1,
-        updated_ms = $2
+        tried_ms = $2
     WHERE id = $1
       AND state = 'submitting'";
 
 /// Counts a call to WeChat before it is made; says whether the payment still waits for one.
 pub(super) fn add_attempt(tx: &mut Tx, id: &str, now: Timestamp) -> Result<bool, DatabaseError> {
     Ok(tx.execute(ADD_ATTEMPT, params![id, ms(now)])? == 1)
+}
+
+const PRESS: &str = "UPDATE payment SET pressed_ms = $2 WHERE id = $1";
+
+/// The customer presses "pay": polling begins anew.
+pub(super) fn press(tx: &mut Tx, id: &str, now: Timestamp) -> Result<(), DatabaseError> {
+    tx.execute(PRESS, params![id, ms(now)]).map(drop)
+}
+
+const ACCEPT: &str = "UPDATE payment SET accepted_ms = $2 WHERE id = $1 AND accepted_ms IS NULL";
+
+/// WeChat took the order with an authentic answer, in whatever state it is here by now.
+pub(super) fn accept(tx: &mut Tx, id: &str, now: Timestamp) -> Result<(), DatabaseError> {
+    tx.execute(ACCEPT, params![id, ms(now)]).map(drop)
+}
+
+const WAKE: &str = "
+    UPDATE payment
+    SET woken_ms = $2
+    WHERE id = $1
+      AND (woken_ms IS NULL OR woken_ms <= $3)";
+
+/// A reader wants to know; says whether nobody else did since then.
+pub(super) fn wake(tx: &mut Tx, id: &str, now: Timestamp, since: Timestamp) -> Result<bool, DatabaseError> {
+    Ok(tx.execute(WAKE, params![id, ms(now), ms(since)])? == 1)
 }
 
 const CHANGE: &str = "
@@ -146,6 +176,11 @@ fn read(row: &Row) -> Result<Payment, DatabaseError> {
         attempts: row.int("attempts")?,
         state: read_state(row)?,
         created: from_ms(row.int("created_ms")?),
+        accepted: row.opt_int("accepted_ms")?.map(from_ms),
+        tried: row.opt_int("tried_ms")?.map(from_ms),
+        pressed: from_ms(row.opt_int("pressed_ms")?.map_or_else(|| row.int("created_ms"), Ok)?),
+        woken: row.opt_int("woken_ms")?.map(from_ms),
+        updated: from_ms(row.int("updated_ms")?),
     })
 }
 

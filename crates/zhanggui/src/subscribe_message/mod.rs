@@ -37,6 +37,8 @@ pub struct SubscribeMessage {
     pub values: BTreeMap<String, String>,
     /// What became of it.
     pub state: State,
+    /// How often it was begun to send.
+    pub attempts: i64,
     /// When it was asked for.
     pub created: Timestamp,
     /// When its state changed last.

@@ -95,7 +95,7 @@ fn claim(tx: &mut Tx, app: &App, now: Timestamp, order_id: &str, name: &str) -> 
     if !store::change(tx, &message, State::Sending, None, now)? {
         return Err(DatabaseError::Aborted);
     }
-    let message = SubscribeMessage { state: State::Sending, ..message };
+    let message = SubscribeMessage { state: State::Sending, attempts: message.attempts + 1, ..message };
     Ok(Claim::Send(Box::new(Prepared { message, order, openid })))
 }
 
@@ -129,7 +129,7 @@ async fn call(app: &App, prepared: &Prepared) -> Called {
     let (errcode, why) = (error.errcode().map(|code| code.0), chain(&error));
     let waited = app.now().duration_since(message.created);
     match error {
-        SendError::NotAccepted { again: Again::Once, .. } if waited < SENDING_MAX => Called::Again(why),
+        SendError::NotAccepted { again: Again::Once, .. } if message.attempts == 1 => Called::Again(why),
         SendError::NotAccepted { again: Again::Later, .. } if waited < TRIED_FOR => Called::Again(why),
         SendError::NotAccepted { .. } | SendError::Refused { .. } => Called::Refused { errcode, why },
         SendError::Unknown(_) => Called::Unknown(why),

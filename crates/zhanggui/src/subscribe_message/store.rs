@@ -11,8 +11,8 @@ use crate::{
 };
 
 const INSERT: &str = "
-    INSERT INTO subscribe_message (order_id, name, values_json, state, created_ms, updated_ms)
-    VALUES ($1, $2, $3, 'queued', $4, $4)
+    INSERT INTO subscribe_message (order_id, name, values_json, state, attempts, created_ms, updated_ms)
+    VALUES ($1, $2, $3, 'queued', 0, $4, $4)
     ON CONFLICT (order_id, name) DO NOTHING";
 
 /// Writes a message; says whether the order had none of this name.
@@ -33,6 +33,7 @@ const COLUMNS: &str = "
            name,
            values_json,
            state,
+           attempts,
            errcode,
            created_ms,
            updated_ms
@@ -57,7 +58,8 @@ const CHANGE: &str = "
     SET state = $4,
         errcode = $5,
         msg_id = COALESCE($6, msg_id),
-        updated_ms = $7
+        attempts = attempts + $7,
+        updated_ms = $8
     WHERE order_id = $1
       AND name = $2
       AND state = $3";
@@ -71,7 +73,8 @@ pub(super) fn change(
     now: Timestamp,
 ) -> Result<bool, DatabaseError> {
     let (order_id, name, from) = (message.order_id.as_str(), message.name.as_str(), message.state.as_str());
-    Ok(tx.execute(CHANGE, params![order_id, name, from, to.as_str(), to.errcode(), msg_id, ms(now)])? == 1)
+    let begun = i64::from(to == State::Sending);
+    Ok(tx.execute(CHANGE, params![order_id, name, from, to.as_str(), to.errcode(), msg_id, begun, ms(now)])? == 1)
 }
 
 fn read(row: &Row) -> Result<SubscribeMessage, DatabaseError> {
@@ -82,6 +85,7 @@ fn read(row: &Row) -> Result<SubscribeMessage, DatabaseError> {
         name: row.text("name")?.to_owned(),
         values: values.map_err(|_| row.impossible("values_json", "a map of texts"))?,
         state: state.ok_or_else(|| row.impossible("state", "a state of a message with its own columns"))?,
+        attempts: row.int("attempts")?,
         created: from_ms(row.int("created_ms")?),
         updated: from_ms(row.int("updated_ms")?),
     })

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod api;
+mod close;
 mod customer_service;
+mod explore;
 mod flow;
 mod idempotency;
 mod impostor;
@@ -12,6 +14,7 @@ mod login;
 mod mutation;
 mod notify;
 mod order;
+mod poll;
 mod prepay;
 mod push;
 mod settle;

@@ -55,6 +55,11 @@ impl Phone {
         self.wechat.request_payment(&self.parameters(order).await, Choice::Pay).unwrap();
     }
 
+    /// Gives the order up.
+    pub(crate) async fn close(&self, order: &str) -> Reply {
+        self.post(&format!("/v1/orders/{order}/close"), &json!({})).await
+    }
+
     pub(crate) async fn see(&self, order: &str) -> Value {
         self.get(&format!("/v1/orders/{order}")).await.json(200)
     }

@@ -7,7 +7,12 @@ use zhanggui::clock::ms;
 
 use super::World;
 
-const DUE: &str = "SELECT kind, subject FROM job WHERE run_ms <= $1";
+/// What the clock alone makes due is not forgotten by a test: it runs at the end.
+const DUE: &str = "
+    SELECT kind, subject
+    FROM job
+    WHERE run_ms <= $1
+      AND kind NOT IN ('payment.poll', 'order.expire', 'refund.poll')";
 
 const ATTENTION: &str = "SELECT reason FROM attention WHERE resolved_ms IS NULL ORDER BY reason";
 
@@ -55,6 +60,8 @@ impl World {
         let due = self.rows(DUE, zhanggui::params![ms(self.clock.now())]).await;
         let due: Vec<_> = due.iter().map(|row| row.text("kind").unwrap()).collect();
         assert!(due.is_empty(), "jobs are due at the end: {due:?}");
+        self.sim.clear_faults();
+        self.run_jobs().await;
 
         let marks = self.rows(ATTENTION, &[]).await;
         let marks: Vec<_> = marks.iter().map(|row| row.text("reason").unwrap()).collect();

@@ -10,11 +10,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 use weixin::{
     AppId, Fen,
+    pay::v2::{Call as _, close_order::CloseOrder, order_query::OrderQuery},
     push::{Format, Mode},
 };
-use weixin_simulator::{Options, PushSetup, Simulator};
+use weixin_simulator::{Direction, Exchange, Options, PushSetup, Simulator};
 use zhanggui::{
     api_key::{self, NewKey, Scope},
+    config::Api,
     database::{Database, Realm, Row, Value as Column, migrate},
     params,
     product::{self, Product},
@@ -132,6 +134,11 @@ impl World {
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
         self.node = Some(self.recipe.start(&self.shop, self.port).await.unwrap());
+    }
+
+    /// New payments are made with this version.
+    pub(crate) async fn pay_by(&mut self, api: Api) {
+        self.reconfigure(|shop| shop.api = api).await;
     }
 
     pub(crate) async fn reconfigure(&mut self, change: impl FnOnce(&mut Shop)) {
@@ -293,6 +300,25 @@ impl World {
             transaction_id,
             success_time: payment.paid_at.unwrap_or_else(|| self.clock.now()),
         })
+    }
+
+    /// How often WeChat was asked what became of a payment, in either version.
+    pub(crate) fn queries(&self) -> usize {
+        self.count(|method, path| match method {
+            "GET" => path.starts_with("/v3/pay/transactions/"),
+            _ => path == OrderQuery::PATH,
+        })
+    }
+
+    /// How often WeChat was asked to close a payment, in either version.
+    pub(crate) fn closes(&self) -> usize {
+        self.count(|method, path| method == "POST" && (path.ends_with("/close") || path == CloseOrder::PATH))
+    }
+
+    fn count(&self, is_one: impl Fn(&str, &str) -> bool) -> usize {
+        let to_wechat = |exchange: &&Exchange| exchange.direction == Direction::ToWechat;
+        let wire = self.sim.wire();
+        wire.iter().filter(to_wechat).filter(|exchange| is_one(&exchange.method, &exchange.path)).count()
     }
 
     /// The requests that WeChat got at this path, in order.

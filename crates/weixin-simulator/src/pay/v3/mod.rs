@@ -24,7 +24,6 @@ use jiff::Timestamp;
 
 pub(crate) use echo::EchoToTell;
 pub(crate) use endpoint::{pattern, patterns};
-pub(crate) use refund::Refund;
 
 use self::{
     checks::Caller,
@@ -37,6 +36,7 @@ use self::{
 use crate::{
     answer::Answer,
     fault::{Attempt, FaultKind},
+    options::Strictness,
     server::Request,
     world::World,
 };
@@ -54,6 +54,7 @@ const HEADERS: [(&str, &str); 4] = [
 /// A request whose signature is good.
 struct Call<'a> {
     now: Timestamp,
+    strictness: &'a Strictness,
     request: &'a Request,
     caller: &'a Caller,
     /// The number in the path.
@@ -71,7 +72,13 @@ enum Done {
 }
 
 /// Answers a request to API v3.
-pub(crate) fn answer(world: &mut World, now: Timestamp, request: &Request, fault: Option<&FaultKind>) -> Answer {
+pub(crate) fn answer(
+    strictness: &Strictness,
+    world: &mut World,
+    now: Timestamp,
+    request: &Request,
+    fault: Option<&FaultKind>,
+) -> Answer {
     let (endpoint, number) = match endpoint::find(&request.method, &request.path) {
         Ok(found) => found,
         Err(Nobody::NoSuchPath) => return Answer::new(404, "", ""),
@@ -84,7 +91,7 @@ pub(crate) fn answer(world: &mut World, now: Timestamp, request: &Request, fault
         Ok(caller) => caller,
         Err(refusal) => return refused(&refusal, &request_id, endpoint),
     };
-    let call = Call { now, request, caller: &caller, number: &number, subject: &subject };
+    let call = Call { now, strictness, request, caller: &caller, number: &number, subject: &subject };
     let told = match fault {
         Some(FaultKind::V3Error { status, code }) => Err(Refusal::told(*status, code)),
         _ => Ok(()),

@@ -19,7 +19,7 @@ use super::{order::rfc3339, sign::Unsigned};
 use crate::{
     fault::FaultKind,
     merchant::MerchantV3,
-    pay::{EchoToTell, Order, Refund},
+    pay::{EchoToTell, Order, Refund, RefundEnding},
     random::Seed,
     world::Switches,
 };
@@ -66,7 +66,13 @@ impl Occasion<'_> {
             _ => {}
         }
         let nonce = self.seal_nonce("refund");
-        let body = write_refunded(&self.id("refund"), &mchid, &told, refund.arrives_at, &key, &nonce).ok()?;
+        // How it ended is part of what happened: an abnormal refund that succeeds later is another event.
+        let kind = match refund.ending {
+            RefundEnding::Success => "refund",
+            RefundEnding::Abnormal => "refund abnormal",
+            RefundEnding::Closed => "refund closed",
+        };
+        let body = write_refunded(&self.id(kind), &mchid, &told, refund.arrives_at, &key, &nonce).ok()?;
         Some(self.sign(merchant, body))
     }
 

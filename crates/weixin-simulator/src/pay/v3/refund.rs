@@ -1,39 +1,32 @@
-//! Refunds: accepted at once, paid back after a while of simulated time, told to the address of the request.
+//! The endpoints for refunds. The book of refunds is that of both versions.
 //!
 //! Source: <https://pay.weixin.qq.com/doc/v3/merchant/4012791903> (apply) and
 //! <https://pay.weixin.qq.com/doc/v3/merchant/4012791904> (query).
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
 use weixin::{
-    Fen, MchId, NotifyUrl, OrderAmount, OutRefundNo, OutTradeNo, TransactionId,
-    pay::{
-        self, RefundState,
-        v3::refund::{Told, to_json},
+    Fen, NotifyUrl, OrderAmount, OutRefundNo,
+    pay::v3::{
+        Code,
+        refund::{Told, to_json},
     },
 };
 
 use super::{
     Call, Done,
     json::Json,
-    refusal::{Place, Refusal},
+    refusal::{Place, Refusal, internal},
     schema::{Field, Kind, int, list, malformed, missing, object, optional, text},
 };
 use crate::{
     pay::{
-        Order, OrderState, Subject,
-        notify::{Notification, after},
+        Order, Refund, RefundSource,
+        refund::{Application, Refused},
     },
     world::World,
 };
-
-/// How many refunds an order can have.
-const REFUNDS_MAX: usize = 50;
-
-/// How long after the payment a refund can be made.
-const REFUND_WITHIN: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 const AMOUNT_MAX: i64 = OrderAmount::MAX.get();
 
@@ -68,53 +61,7 @@ const GOODS: &[Field] = &[
     int("refund_quantity", "商品退货数量", 1, AMOUNT_MAX),
 ];
 
-/// A refund at WeChat Pay.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Refund {
-    pub(crate) mchid: MchId,
-    /// The key of the order.
-    pub(crate) order: String,
-    pub(crate) out_trade_no: OutTradeNo,
-    pub(crate) transaction_id: TransactionId,
-    pub(crate) out_refund_no: OutRefundNo,
-    pub(crate) refund_id: String,
-    pub(crate) refund: Fen,
-    pub(crate) total: Fen,
-    pub(crate) created_at: Timestamp,
-    /// When the money arrives.
-    pub(crate) arrives_at: Timestamp,
-    /// The parameters that must be the same when the refund is sent again.
-    parameters: BTreeMap<String, String>,
-    /// Without a `notify_url` nobody is told.
-    pub(crate) notification: Option<Notification>,
-}
-
 impl Refund {
-    fn key(mchid: &MchId, out_refund_no: &str) -> String {
-        format!("{mchid}/{out_refund_no}")
-    }
-
-    /// How far it is.
-    pub(crate) fn state(&self, now: Timestamp) -> RefundState {
-        if now >= self.arrives_at { RefundState::Success } else { RefundState::Processing }
-    }
-
-    /// The refund in the words that all versions share.
-    pub(crate) fn describe(&self, now: Timestamp) -> pay::Refund {
-        let state = self.state(now);
-        pay::Refund {
-            out_trade_no: self.out_trade_no.clone(),
-            transaction_id: self.transaction_id.clone(),
-            out_refund_no: self.out_refund_no.clone(),
-            refund_id: self.refund_id.clone(),
-            success_time: (state == RefundState::Success).then_some(self.arrives_at),
-            state,
-            refund: self.refund,
-            total: self.total,
-            user_received_account: None,
-        }
-    }
-
     fn answer(&self, now: Timestamp) -> Done {
         Done::Json(to_json(&self.describe(now), Told::Answer { created: self.created_at }))
     }
@@ -125,68 +72,26 @@ impl World {
     pub(super) fn refund(&mut self, call: &Call<'_>) -> Result<Done, Refusal> {
         let body = call.body(FIELDS)?;
         let read = read(&body)?;
-        let (now, mchid) = (call.now, &call.caller.mchid);
-        let order_key = match (body.text(&["transaction_id"]), body.text(&["out_trade_no"])) {
+        let mchid = &call.caller.mchid;
+        let order = match (body.text(&["transaction_id"]), body.text(&["out_trade_no"])) {
             // WeChat's number wins.
             (Some(number), _) => self.transactions.get(number).cloned().unwrap_or_default(),
             (None, Some(number)) => Order::key(mchid, number),
             (None, None) => return Err(missing(Place::Body, "/transaction_id", "微信支付订单号")),
         };
-        let order = self.order(&order_key, now).filter(|order| order.mchid == *mchid);
-        let order = order.ok_or_else(|| Refusal::no_resource("订单不存在"))?;
-        let OrderState::Paid { transaction_id, paid_at, .. } = &order.state else {
-            return Err(Refusal::invalid_request("订单未支付，不能退款"));
-        };
-        let (transaction_id, paid_at, total) = (transaction_id.clone(), *paid_at, order.total);
-        let (numbers, out_trade_no) = (order.refunds.clone(), OutTradeNo::parse(order.out_trade_no.as_str()));
-        let key = Refund::key(mchid, read.out_refund_no.as_str());
-        if let Some(known) = self.refunds.get(&key) {
-            let same = known.order == order_key && known.parameters == read.parameters;
-            return if same { Ok(known.answer(now)) } else { Err(other_amounts()) };
-        }
-        if read.total != total {
-            return Err(other_amounts());
-        }
-        if now.duration_since(paid_at) > REFUND_WITHIN {
-            return Err(Refusal::invalid_request("订单已超过可退款的最大期限"));
-        }
-        if numbers.len() >= REFUNDS_MAX {
-            return Err(Refusal::invalid_request("部分退款次数超过限制，一笔订单最多退款50次"));
-        }
-        let refunded = numbers
-            .iter()
-            .filter_map(|key| self.refunds.get(key))
-            .try_fold(read.refund, |sum, refund| sum.checked_add(refund.refund));
-        if refunded.is_none_or(|sum| sum > total) {
-            return Err(Refusal::invalid_request("退款金额大于订单剩余可退金额"));
-        }
-        // Only an order of the older rules of API v2 has a number that cannot be told in API v3.
-        let out_trade_no = out_trade_no.map_err(|_| Refusal::invalid_request("商户订单号格式不支持"))?;
-        let arrives_at = after(now, self.switches.refund_after_s);
-        let notification = read.notify_url.map(|url| Notification::new(url.to_string(), arrives_at));
-        if let Some(due_at) = notification.as_ref().and_then(Notification::due_at) {
-            self.due.insert((due_at, Subject::Refund(key.clone())));
-        }
-        let refund = Refund {
+        let application = Application {
             mchid: mchid.clone(),
-            order: order_key.clone(),
-            out_trade_no,
-            transaction_id,
-            refund_id: self.seed().refund_id(&key, now),
+            order,
             out_refund_no: read.out_refund_no,
             refund: read.refund,
-            total,
-            created_at: now,
-            arrives_at,
+            total: read.total,
+            notify_url: read.notify_url,
+            source: RefundSource::ApiV3,
             parameters: read.parameters,
-            notification,
         };
-        let answer = refund.answer(now);
-        self.refunds.insert(key.clone(), refund);
-        if let Some(order) = self.orders.get_mut(&order_key) {
-            order.refunds.push(key);
-        }
-        Ok(answer)
+        let key = self.apply_for_refund(call.strictness, call.now, application).map_err(refusal)?;
+        let refund = self.refunds.get(&key).map(|refund| refund.answer(call.now));
+        refund.ok_or_else(|| Refusal::no_resource("退款单不存在"))
     }
 
     /// `GET /v3/refund/domestic/refunds/{out_refund_no}`.
@@ -196,9 +101,23 @@ impl World {
     }
 }
 
-/// The number was used, or the order is another one than the merchant believes.
-fn other_amounts() -> Refusal {
-    Refusal::invalid_request("订单金额或退款金额与之前请求不一致，请核实后再试")
+/// The words of API v3.
+fn refusal(refused: Refused) -> Refusal {
+    Refusal::invalid_request(match refused {
+        Refused::NoOrder => return Refusal::no_resource("订单不存在"),
+        Refused::NotEnough => {
+            return Refusal::new(403, Code::NotEnough, "基本账户余额不足，请充值后重新发起", internal::OTHER);
+        }
+        Refused::TooSoon => {
+            return Refusal::new(429, Code::FrequencyLimited, "频率限制，两笔退款需间隔1分钟", internal::OTHER);
+        }
+        Refused::NotPaid => "订单未支付，不能退款",
+        Refused::OtherAmounts => "订单金额或退款金额与之前请求不一致，请核实后再试",
+        Refused::TooOld => "订单已超过可退款的最大期限",
+        Refused::TooMany => "部分退款次数超过限制，一笔订单最多退款50次",
+        Refused::AllRefunded | Refused::TooMuch => "退款金额大于订单剩余可退金额",
+        Refused::OldNumber => "商户订单号格式不支持",
+    })
 }
 
 /// What of the request the simulator works with.

@@ -30,11 +30,19 @@ async fn a_payment_of_api_v3_goes_over_http() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_rotation_probes_and_refunds_can_be_switched() {
     let stage = Stage::new().await;
-    let before = json!({ "rotation": "first_only", "probe_per_mille": 0, "refund_after_s": 3 });
+    let before =
+        json!({ "rotation": "first_only", "probe_per_mille": 0, "refund_after_s": 3, "refund_ending": "success" });
     assert_eq!(stage.get_json("/_sim/platform").await, before);
-    let (_, after) =
-        stage.post_json("/_sim/platform", json!({ "rotation": "second_signs", "refund_after_s": 9 })).await;
-    assert_eq!(after, json!({ "rotation": "second_signs", "probe_per_mille": 0, "refund_after_s": 9 }));
+    let (_, after) = stage
+        .post_json(
+            "/_sim/platform",
+            json!({ "rotation": "second_signs", "refund_after_s": 9, "refund_ending": "closed" }),
+        )
+        .await;
+    assert_eq!(
+        after,
+        json!({ "rotation": "second_signs", "probe_per_mille": 0, "refund_after_s": 9, "refund_ending": "closed" })
+    );
     let mode = json!({ "mchid": DEMO_MCHID, "key_mode": "both" });
     assert_eq!(stage.post_json("/_sim/merchants/key_mode", mode).await, (200, json!({})));
     let merchant = &stage.get_json("/_sim/status").await["merchants_v3"][0];

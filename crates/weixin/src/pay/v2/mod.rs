@@ -12,6 +12,10 @@ pub mod close_order;
 mod error_code;
 pub mod notification;
 pub mod order_query;
+pub mod refund;
+pub mod refund_notification;
+pub mod refund_query;
+pub mod req_info;
 pub mod request_payment;
 mod sign;
 pub mod unified_order;
@@ -26,6 +30,8 @@ use crate::{ApiV2Key, AppId, FieldError, MchId, NonceStr, xml::Fields};
 pub trait Call: Sized {
     /// The path below the host; the method is always POST.
     const PATH: &'static str;
+    /// Whether WeChat wants the merchant's client certificate.
+    const NEEDS_CERTIFICATE: bool = false;
     /// What WeChat answers on success.
     type Answer: Answer;
 

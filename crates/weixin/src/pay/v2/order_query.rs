@@ -11,6 +11,8 @@ use crate::{
     xml::Fields,
 };
 
+pub use crate::pay::PaymentNo as Which;
+
 /// Asks for a payment by the merchant's number or by WeChat's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderQuery {
@@ -20,15 +22,6 @@ pub struct OrderQuery {
     pub mchid: MchId,
     /// Which payment.
     pub which: Which,
-}
-
-/// The number by which a payment is asked for. If a message carries both, WeChat's number wins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// By the merchant's number.
-    OutTradeNo(OutTradeNo),
-    /// By WeChat's number.
-    TransactionId(TransactionId),
 }
 
 impl Call for OrderQuery {
@@ -46,24 +39,33 @@ impl Call for OrderQuery {
     fn to_fields(&self) -> Fields {
         let mut fields = Fields::new();
         fields.set("appid", self.appid.as_str()).set("mch_id", self.mchid.as_str());
-        match &self.which {
-            Which::OutTradeNo(number) => fields.set("out_trade_no", number.as_str()),
-            Which::TransactionId(number) => fields.set("transaction_id", number.as_str()),
-        };
+        set_payment(&mut fields, &self.which);
         fields
     }
 
     fn from_fields(fields: &Fields) -> Result<Self, FieldError> {
-        let which = match optional(fields, "transaction_id", TransactionId::parse)? {
-            Some(number) => Which::TransactionId(number),
-            None => Which::OutTradeNo(required(fields, "out_trade_no", OutTradeNo::parse)?),
-        };
         Ok(Self {
             appid: required(fields, "appid", AppId::parse)?,
             mchid: required(fields, "mch_id", MchId::parse)?,
-            which,
+            which: payment(fields)?,
         })
     }
+}
+
+/// Writes the number of a payment.
+pub(super) fn set_payment(fields: &mut Fields, which: &Which) {
+    match which {
+        Which::OutTradeNo(number) => fields.set("out_trade_no", number.as_str()),
+        Which::TransactionId(number) => fields.set("transaction_id", number.as_str()),
+    };
+}
+
+/// Reads the number of a payment.
+pub(super) fn payment(fields: &Fields) -> Result<Which, FieldError> {
+    Ok(match optional(fields, "transaction_id", TransactionId::parse)? {
+        Some(number) => Which::TransactionId(number),
+        None => Which::OutTradeNo(required(fields, "out_trade_no", OutTradeNo::parse)?),
+    })
 }
 
 impl Answer for Transaction {

@@ -62,6 +62,7 @@ wire_codes! {
         OutTradeNoUsed "OUT_TRADE_NO_USED" "the number was used with other parameters",
         ParamError "PARAM_ERROR" "a parameter is wrong",
         RatelimitExceeded "RATELIMIT_EXCEEDED" "called too often, not accepted",
+        RefundFeeMismatch "REFUND_FEE_MISMATCH" "the amounts differ from the order's or from the first request",
         ResourceNotExists "RESOURCE_NOT_EXISTS" "no such thing",
         RuleLimit "RULE_LIMIT" "a limit of the business",
         ServiceUnavailable "SERVICE_UNAVAILABLE" "not available, try again with the same parameters",
@@ -69,6 +70,7 @@ wire_codes! {
         StatementCreating "STATEMENT_CREATING" "the bill is not ready",
         SystemError "SYSTEM_ERROR" "internal failure, the outcome is unknown",
         TradeError "TRADE_ERROR" "the state of the deal does not allow it",
+        TradeOverdue "TRADE_OVERDUE" "the payment is older than a year",
         UserAccountAbnormal "USER_ACCOUNT_ABNORMAL" "the customer's account is closed or frozen",
         Userpaying "USERPAYING" "the customer is paying",
     }

@@ -269,7 +269,15 @@ impl Certificate {
         if label != "CERTIFICATE" {
             return Err(KeyError::Label { expected: "CERTIFICATE", found: label });
         }
-        let certificate = x509_cert::Certificate::from_der(&der).map_err(|_| KeyError::NotCertificate)?.tbs_certificate;
+        Self::from_der(&der)
+    }
+
+    /// Reads X.509 in DER, as it stands in a TLS handshake. The chain is not checked.
+    ///
+    /// # Errors
+    /// The bytes are not a certificate with an RSA key.
+    pub fn from_der(der: &[u8]) -> Result<Self, KeyError> {
+        let certificate = x509_cert::Certificate::from_der(der).map_err(|_| KeyError::NotCertificate)?.tbs_certificate;
         let serial = hex::encode_upper(certificate.serial_number.as_bytes());
         let serial_no = SerialNo::parse(&serial).map_err(|_| KeyError::NotCertificate)?;
         let key = certificate.subject_public_key_info.to_der().map_err(|_| KeyError::NotCertificate)?;
@@ -284,6 +292,13 @@ impl Certificate {
             not_before: time(certificate.validity.not_before)?,
             not_after: time(certificate.validity.not_after)?,
         })
+    }
+}
+
+impl Certificate {
+    /// The name in the subject: of a merchant's certificate its number.
+    pub fn common_name(&self) -> Option<&str> {
+        self.subject.split(',').find_map(|part| part.trim().strip_prefix("CN="))
     }
 }
 

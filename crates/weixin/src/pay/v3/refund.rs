@@ -9,11 +9,13 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Method, checked, fen, json, query::encoded, transaction};
+use super::{Call, Code, ErrorBody, Method, checked, fen, json, query::encoded, transaction};
 use crate::{
     Fen, FieldError, NotifyUrl, OrderAmount, OutRefundNo, OutTradeNo, TransactionId,
-    pay::{Refund, RefundState},
+    pay::{Refund, RefundRefusal, RefundState, refund::refund_id},
 };
+
+pub use crate::pay::PaymentNo;
 
 /// The path below the host.
 pub const PATH: &str = "/v3/refund/domestic/refunds";
@@ -33,16 +35,6 @@ pub struct RefundRequest {
     pub notify_url: NotifyUrl,
     /// How much of how much.
     pub amount: RefundAmount,
-}
-
-/// The number by which the payment is named. WeChat's own is preferred.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PaymentNo {
-    /// WeChat's number.
-    TransactionId(TransactionId),
-    /// The merchant's number.
-    OutTradeNo(OutTradeNo),
 }
 
 /// How much goes back.
@@ -66,6 +58,42 @@ impl Call for RefundRequest {
 
     fn body(&self) -> String {
         json(self)
+    }
+}
+
+/// A body that was written down before it was first sent. It is sent with the same bytes for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrozenRefund(pub String);
+
+impl Call for FrozenRefund {
+    const METHOD: Method = Method::Post;
+    type Answer = Refund;
+
+    fn path(&self) -> String {
+        PATH.to_owned()
+    }
+
+    fn body(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl RefundRefusal {
+    /// Sorts a refusal of API v3, of either call. It is not signed: ask once more before a definitive one is believed.
+    pub fn of_v3(http_status: u16, error: &ErrorBody) -> Self {
+        match error.code {
+            _ if http_status == 401 || http_status == 429 || http_status >= 500 => Self::TryAgain,
+            Code::NotEnough => Self::NotEnough,
+            Code::ResourceNotExists | Code::OrderNotExist => Self::NotFound,
+            Code::InvalidRequest | Code::RefundFeeMismatch => Self::Query,
+            Code::ParamError
+            | Code::MchNotExists
+            | Code::NoAuth
+            | Code::UserAccountAbnormal
+            | Code::TradeOverdue
+            | Code::InvalidTransactionid => Self::Definitive,
+            _ => Self::TryAgain,
+        }
     }
 }
 
@@ -129,14 +157,11 @@ impl TryFrom<Wire> for Refund {
     fn try_from(wire: Wire) -> Result<Self, FieldError> {
         let state = checked("status", wire.status.or(wire.refund_status))?;
         let time = |text: String| transaction::time(&text).ok_or(FieldError::new("success_time", "must be a time"));
-        if wire.refund_id.is_empty() || wire.refund_id.len() > 32 {
-            return Err(FieldError::new("refund_id", "must be 1 to 32 characters"));
-        }
         Ok(Self {
             out_trade_no: OutTradeNo::received(wire.out_trade_no)?,
             transaction_id: wire.transaction_id,
             out_refund_no: wire.out_refund_no,
-            refund_id: wire.refund_id,
+            refund_id: refund_id(&wire.refund_id)?,
             state: RefundState::from_wire(&state),
             refund: fen(wire.amount.refund),
             total: fen(wire.amount.total),

@@ -108,6 +108,7 @@ CREATE TABLE subscribe_message (
     name         TEXT   NOT NULL,
     values_json  TEXT   NOT NULL,
     state        TEXT   NOT NULL,
+    attempts     BIGINT NOT NULL,
     errcode      BIGINT,
     msg_id       TEXT,
     created_ms   BIGINT NOT NULL,

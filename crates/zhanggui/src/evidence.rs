@@ -15,25 +15,28 @@ use crate::{
 
 /// How WeChat told us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// It called us.
     Notification,
-    /// It answered us.
+    /// It answered our question.
     Query,
+    /// It answered our wish to close a payment.
+    Close,
 }
 
 impl Source {
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Notification => "notification",
             Self::Query => "query",
+            Self::Close => "close",
         }
     }
 }
 
 /// What we made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It counts.
     Believed,
     /// A query has to confirm it.
@@ -54,7 +57,7 @@ impl Verdict {
 
 /// Whether the message proves what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Weight {
+pub(crate) enum Weight {
     /// Signed with a key that only WeChat has, or an answer to our own question.
     Proof,
     /// Signed with a key that both sides have: a query has to confirm it.
@@ -63,23 +66,34 @@ pub(super) enum Weight {
 
 /// A message and where it came from.
 #[derive(Clone)]
-pub(super) struct Message {
-    pub(super) source: Source,
-    pub(super) weight: Weight,
+pub(crate) struct Message {
+    pub(crate) source: Source,
+    pub(crate) weight: Weight,
     /// How it was verified, for example `v2 HMAC-SHA256`.
-    pub(super) verified_by: String,
-    pub(super) raw: bytes::Bytes,
-    pub(super) request_id: Option<String>,
+    pub(crate) verified_by: String,
+    pub(crate) raw: bytes::Bytes,
+    pub(crate) request_id: Option<String>,
+    /// When we asked; `None` if we did not.
+    pub(crate) asked: Option<Timestamp>,
 }
 
 /// What a message says, as far as the table has columns for it.
-pub(super) struct Statement<'a> {
-    pub(super) mchid: &'a str,
-    pub(super) out_trade_no: &'a str,
-    pub(super) state: &'a str,
-    pub(super) total: Option<Fen>,
-    pub(super) transaction_id: Option<&'a str>,
-    pub(super) time: Option<Timestamp>,
+pub(crate) struct Statement<'a> {
+    pub(crate) mchid: &'a str,
+    pub(crate) out_trade_no: &'a str,
+    pub(crate) state: &'a str,
+    pub(crate) total: Option<Fen>,
+    pub(crate) transaction_id: Option<&'a str>,
+    pub(crate) time: Option<Timestamp>,
+    pub(crate) refund: Option<RefundStatement<'a>>,
+}
+
+/// What a message says about a refund of the payment.
+pub(crate) struct RefundStatement<'a> {
+    /// Our id, if we know it.
+    pub(crate) id: Option<&'a str>,
+    pub(crate) out_refund_no: &'a str,
+    pub(crate) amount: Option<Fen>,
 }
 
 impl<'a> From<&'a Transaction> for Statement<'a> {
@@ -91,6 +105,7 @@ impl<'a> From<&'a Transaction> for Statement<'a> {
             total: transaction.total,
             transaction_id: transaction.transaction_id.as_ref().map(|id| id.as_str()),
             time: transaction.success_time,
+            refund: None,
         }
     }
 }
@@ -98,13 +113,14 @@ impl<'a> From<&'a Transaction> for Statement<'a> {
 const INSERT: &str = "
     INSERT INTO evidence (
         id, payment_id, mchid, out_trade_no, source, verified_by, verdict, reason, trade_state,
-        total_fen, transaction_id, wechat_ms, received_ms, copies, raw_sha256, raw_sealed, request_id
+        total_fen, transaction_id, wechat_ms, received_ms, copies, raw_sha256, raw_sealed, request_id,
+        refund_id, out_refund_no, refund_fen
     )
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $14, $15, $16)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $14, $15, $16, $17, $18, $19)
     ON CONFLICT (mchid, source, raw_sha256) DO UPDATE SET copies = evidence.copies + 1";
 
 /// Writes a message down, or counts another copy of it.
-pub(super) fn keep(
+pub(crate) fn keep(
     tx: &mut Tx,
     app: &App,
     now: Timestamp,
@@ -116,7 +132,10 @@ pub(super) fn keep(
     let id = id::new(id::Kind::Evidence, now, &app.entropy);
     let place = Place { table: "evidence", row: &id, column: "raw_sealed" };
     let sealed = app.seal.seal(place, &message.raw);
-    let hash = hex::encode(digest::digest(&digest::SHA256, &message.raw));
+    // An answer without a body is told apart by the number that it is about.
+    let distinct = if message.raw.is_empty() { statement.out_trade_no.as_bytes() } else { &message.raw };
+    let hash = hex::encode(digest::digest(&digest::SHA256, distinct));
+    let refund = statement.refund.as_ref();
     tx.execute(
         INSERT,
         params![
@@ -136,6 +155,9 @@ pub(super) fn keep(
             hash,
             sealed,
             message.request_id.as_deref(),
+            refund.and_then(|refund| refund.id),
+            refund.map(|refund| refund.out_refund_no),
+            refund.and_then(|refund| refund.amount).map(Fen::get),
         ],
     )
     .map(drop)

@@ -1,5 +1,4 @@
-//! How WeChat Pay is asked, in the version that a payment was made with. Everything else in this folder speaks one
-//! language, whatever version carried the message.
+//! Payments at WeChat Pay: order, ask, close, and sign for the phone, in the version that a payment was made with.
 
 use std::net::IpAddr;
 
@@ -7,48 +6,46 @@ use jiff::{SignedDuration, Timestamp};
 use weixin::{
     Body, NonceStr, OutTradeNo, PrepayId, Verified, beijing_time,
     pay::{
-        Refusal, RequestPayment, Transaction,
+        RequestPayment, Transaction,
         v2::{
-            Call as _, ErrCode, SignType,
+            Call as _, SignType, close_order,
             order_query::{OrderQuery, Which},
             unified_order::UnifiedOrder,
         },
         v3::{
-            Call as _, Code as CodeV3,
+            Call as _, close,
             jsapi::{FrozenJsapiOrder, JsapiOrder},
             query::QueryByOutTradeNo,
         },
     },
     xml::Fields,
 };
-use weixin_client::{Answered, CallError, CallErrorV3, MerchantKeyV2, MerchantV3};
+use weixin_client::Answered;
 
-use super::{
-    Payment,
-    evidence::{Message, Source, Weight},
-};
+use super::{GatewayError, answer_to, usable_api, v2_key, v3_keys};
 use crate::{
     app::App,
     config::{Api, Merchant},
-    http::WechatCause,
+    evidence::{Message, Source},
     order::Order,
+    payment::Payment,
     session::Customer,
 };
 
 /// What a payment is made of.
-pub(super) struct NewPayment<'a> {
-    pub(super) order: &'a Order,
-    pub(super) customer: &'a Customer,
-    pub(super) out_trade_no: OutTradeNo,
-    pub(super) client_ip: IpAddr,
-    pub(super) now: Timestamp,
+pub(crate) struct NewPayment<'a> {
+    pub(crate) order: &'a Order,
+    pub(crate) customer: &'a Customer,
+    pub(crate) out_trade_no: OutTradeNo,
+    pub(crate) client_ip: IpAddr,
+    pub(crate) now: Timestamp,
     /// The last moment to pay.
-    pub(super) time_expire: Timestamp,
-    pub(super) nonce_str: &'a NonceStr,
+    pub(crate) time_expire: Timestamp,
+    pub(crate) nonce_str: &'a NonceStr,
 }
 
 /// Writes the request to WeChat as it will be sent for ever, without its signature.
-pub(super) fn freeze(merchant: &Merchant, new: NewPayment<'_>) -> Result<String, GatewayError> {
+pub(crate) fn freeze(merchant: &Merchant, new: NewPayment<'_>) -> Result<String, GatewayError> {
     let NewPayment { order, customer, out_trade_no, client_ip, now, time_expire, nonce_str } = new;
     match merchant.api {
         Api::V2 => {
@@ -89,7 +86,7 @@ pub(super) fn freeze(merchant: &Merchant, new: NewPayment<'_>) -> Result<String,
 /// near one; API v2 wants five minutes.
 ///
 /// Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011940985> (`time_expire`).
-pub(super) fn is_too_late_to_send(payment: &Payment, now: Timestamp) -> Result<bool, GatewayError> {
+pub(crate) fn is_too_late_to_send(payment: &Payment, now: Timestamp) -> Result<bool, GatewayError> {
     const NEAREST: SignedDuration = SignedDuration::from_mins(5);
     if payment.api == Api::V3 {
         return Ok(false);
@@ -100,7 +97,7 @@ pub(super) fn is_too_late_to_send(payment: &Payment, now: Timestamp) -> Result<b
 }
 
 /// Sends the frozen request.
-pub(super) async fn submit(app: &App, merchant: &Merchant, payment: &Payment) -> Result<PrepayId, GatewayError> {
+pub(crate) async fn submit(app: &App, merchant: &Merchant, payment: &Payment) -> Result<PrepayId, GatewayError> {
     match payment.api {
         Api::V2 => {
             let unsigned = frozen_fields(payment)?;
@@ -116,7 +113,7 @@ pub(super) async fn submit(app: &App, merchant: &Merchant, payment: &Payment) ->
 }
 
 /// Signs what the phone needs.
-pub(super) fn sign_for_phone(
+pub(crate) fn sign_for_phone(
     app: &App,
     merchant: &Merchant,
     payment: &Payment,
@@ -139,17 +136,14 @@ pub(super) fn sign_for_phone(
 
 /// Asks what became of a payment. Both versions know the same numbers, so the merchant's present one serves if the
 /// keys of the payment's own are gone.
-pub(super) async fn query(
+pub(crate) async fn query(
     app: &App,
     merchant: &Merchant,
     payment: &Payment,
 ) -> Result<(Message, Verified<Transaction>), GatewayError> {
-    let keys_are_there = match payment.api {
-        Api::V2 => merchant.v2.is_some(),
-        Api::V3 => merchant.v3.is_some(),
-    };
+    let asked = app.now();
     let (mchid, out_trade_no) = (payment.mchid.clone(), payment.out_trade_no.clone());
-    let (answered, verified_by) = match if keys_are_there { payment.api } else { merchant.api } {
+    let (answered, verified_by) = match usable_api(merchant, payment.api) {
         Api::V2 => {
             let key = v2_key(merchant)?;
             let call = OrderQuery { appid: payment.appid.clone(), mchid, which: Which::OutTradeNo(out_trade_no) };
@@ -166,86 +160,29 @@ pub(super) async fn query(
         return Err(GatewayError::OtherPayment);
     }
     let Answered { answer, evidence } = answered;
-    let message = Message {
-        source: Source::Query,
-        weight: Weight::Proof,
-        verified_by,
-        raw: evidence.answer_body,
-        request_id: evidence.request_id,
+    Ok((answer_to(Source::Query, asked, verified_by, evidence), answer))
+}
+
+/// Closes a payment. A refusal proves nothing: ask what became of it.
+pub(crate) async fn close(app: &App, merchant: &Merchant, payment: &Payment) -> Result<Message, GatewayError> {
+    let asked = app.now();
+    let (mchid, out_trade_no) = (payment.mchid.clone(), payment.out_trade_no.clone());
+    let (evidence, verified_by) = match usable_api(merchant, payment.api) {
+        Api::V2 => {
+            let key = v2_key(merchant)?;
+            let call = close_order::CloseOrder { appid: payment.appid.clone(), mchid, out_trade_no };
+            let answered = app.pay_v2.call(&key, &app.nonce_str(), &call).await?;
+            (answered.evidence, format!("v2 {}", key.sign_type.as_str()))
+        }
+        Api::V3 => {
+            let call = close::CloseOrder { mchid, out_trade_no };
+            let answered = app.pay_v3.call(v3_keys(app, merchant)?, app.nonce_str(), &call).await?;
+            (answered.evidence, "v3".to_owned())
+        }
     };
-    Ok((message, answer))
+    Ok(answer_to(Source::Close, asked, verified_by, evidence))
 }
 
 fn frozen_fields(payment: &Payment) -> Result<Fields, GatewayError> {
     Fields::parse(payment.frozen_request.as_bytes()).map_err(|_| GatewayError::FrozenBroken)
-}
-
-fn v2_key(merchant: &Merchant) -> Result<MerchantKeyV2, GatewayError> {
-    let v2 = merchant.v2.as_ref().ok_or(GatewayError::NotConfigured("api_v2_key"))?;
-    Ok(MerchantKeyV2 { mchid: merchant.mchid.clone(), key: v2.key.clone(), sign_type: v2.sign_type })
-}
-
-pub(super) fn v3_keys<'a>(app: &'a App, merchant: &Merchant) -> Result<&'a MerchantV3, GatewayError> {
-    app.merchant_v3(&merchant.mchid).ok_or(GatewayError::NotConfigured("private_key_file and api_v3_key_file"))
-}
-
-/// Why WeChat gave nothing that can be used.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum GatewayError {
-    /// WeChat refused; `refusal` says what follows for the order.
-    #[error("WeChat refused with {} ({meaning}): {}", .wechat.code, .wechat.message)]
-    Refused { refusal: Refusal, wechat: WechatCause, meaning: &'static str },
-    /// WeChat did not take the request as it was sent: keys or numbers. It proves nothing about the order.
-    #[error("WeChat did not take the request: {} {}", .0.code, .0.message)]
-    NotTaken(WechatCause),
-    /// WeChat does not know the payment. Absence is not failure.
-    #[error("WeChat does not know the payment")]
-    NotFound,
-    /// The answer is authentic, but about another payment.
-    #[error("WeChat answered about another payment")]
-    OtherPayment,
-    /// No answer, or none that can be believed.
-    #[error("WeChat Pay did not answer in a way that can be believed")]
-    NoAnswer(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The keys of the version that the payment was made with are not configured (any more).
-    #[error("{0} of the merchant must be in the configuration, because the payment was made with that version")]
-    NotConfigured(&'static str),
-    /// The stored request is not what this program wrote.
-    #[error("the frozen request cannot be read")]
-    FrozenBroken,
-}
-
-impl From<CallError> for GatewayError {
-    fn from(error: CallError) -> Self {
-        match error {
-            CallError::Rejected(rejected) if rejected.err_code == ErrCode::Ordernotexist => Self::NotFound,
-            CallError::Rejected(rejected) => Self::Refused {
-                refusal: Refusal::of(&rejected.err_code),
-                meaning: rejected.err_code.meaning(),
-                wechat: WechatCause {
-                    code: rejected.err_code.to_string(),
-                    message: rejected.err_code_des.clone(),
-                    request_id: rejected.evidence.request_id.clone(),
-                },
-            },
-            CallError::Refused { return_msg } => {
-                Self::NotTaken(WechatCause { code: "FAIL".to_owned(), message: return_msg, request_id: None })
-            }
-            error => Self::NoAnswer(Box::new(error)),
-        }
-    }
-}
-
-impl From<CallErrorV3> for GatewayError {
-    fn from(error: CallErrorV3) -> Self {
-        let CallErrorV3::Refused { status, error: Some(body), request_id } = error else {
-            return Self::NoAnswer(Box::new(error));
-        };
-        let wechat = WechatCause { code: body.code.to_string(), message: body.message.clone(), request_id };
-        match (status, &body.code) {
-            (404, CodeV3::OrderNotExist) => Self::NotFound,
-            (401, _) => Self::NotTaken(wechat),
-            _ => Self::Refused { refusal: Refusal::of_v3(status, &body), meaning: body.code.meaning(), wechat },
-        }
-    }
 }
