@@ -1,13 +1,14 @@
-//! Plays WeChat on this machine: log-in, access tokens and payments of mini programs (API v2 and v3), strictly, with a
-//! clock that can be moved, faults that can be ordered, and a phone.
+//! Plays WeChat on this machine: log-in, access tokens, payments (API v2 and v3) and customer service of mini programs,
+//! strictly, with a clock that can be moved, faults that can be ordered, and a phone.
 //!
-//! WeChat has no test environment for the payments of mini programs. This is one: the same checks in the same order,
+//! WeChat has no test environment for this. This is one: the same checks in the same order,
 //! the same codes and texts, its own ledger as the outside truth. It listens on loopback only and calls nobody beyond
 //! loopback. It knows nothing of the server that is tried against it.
 //!
 //! * [`Simulator`]: the library handle. [`Phone`]: a customer.
 //! * [`control`]: the same over HTTP, for other languages.
 //! * [`run`]: the command line.
+//! * [`PushSetup`], [`PushEvent`]: message push to the server of an app. [`Agents`]: the tool of WeChat's own agents.
 //! * [`MerchantV3Setup`], [`KeyMode`], [`Rotation`]: the keys of API v3. All that come with the crate are fake: the
 //!   constants `DEMO_…`, and as files in `fixtures/` or by `--write-keys`.
 //!
@@ -42,6 +43,7 @@ mod shared;
 mod state_file;
 mod tls;
 mod token;
+mod trouble;
 mod wire;
 mod world;
 
@@ -65,31 +67,35 @@ pub use customer_service::{
     AgentError, AgentLine, Agents, Allowance, ChatLine, CustomerMessage, ENTERING_ALLOWS, FAILURE_LINE, Grant,
     Handover, MESSAGE_ALLOWS, SESSION_LAPSES_AFTER_S, Said, Sent, Session, Speaker, Waiting, Way,
 };
-pub use fault::{Fault, FaultKind, NOTIFICATION, PUSH};
+pub use fault::{
+    Fault, FaultKind, HEADER as FAULT_HEADER, MAGIC_AMOUNTS, MagicAmount, MagicMoment, NOTIFICATION, PUSH,
+};
 pub use ledger::{ConversationEntry, Ledger, Payment, RefundEntry};
 pub use login::{LOGINS_PER_MINUTE_MAX, SESSION_KEY_STAYS_S, UnknownApp};
 pub use merchant::{MerchantCertificate, Standing};
 pub use mini_program::{
+    agent_list::AgentSetup,
     content_check::{ContentWords, MEDIA_CHECK_AFTER_S, VISIT_WITHIN_S},
     phone_number::PhoneNumber,
     subscribe::{Consent, Notice, TemplateKind, TemplateSetup, UnknownTemplate},
 };
 pub use options::{
-    AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_ENCODING_AES_KEY, DEMO_MCHID,
-    DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_MERCHANT_P12, DEMO_MERCHANT_SERIAL, DEMO_ORIGINAL_ID,
-    DEMO_PAID_TEMPLATE_ID, DEMO_PUBLIC_KEY_ID, DEMO_PUSH_TOKEN, DEMO_SHIPPED_TEMPLATE_ID, DEMO_TLS_AUTHORITY_PEM,
-    Delivery, MerchantSetup, MerchantV3Setup, Options, Setup, Strictness,
+    AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_ENCODING_AES_KEY, DEMO_KF_ACCOUNT,
+    DEMO_MCHID, DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_MERCHANT_P12, DEMO_MERCHANT_SERIAL,
+    DEMO_ORIGINAL_ID, DEMO_PAID_TEMPLATE_ID, DEMO_PUBLIC_KEY_ID, DEMO_PUSH_TOKEN, DEMO_SHIPPED_TEMPLATE_ID,
+    DEMO_TLS_AUTHORITY_PEM, Delivery, MerchantSetup, MerchantV3Setup, Options, Setup, Strictness,
 };
 pub use pay::{
-    Api, Attempt, Choice, NotificationState, PhoneError, RefundEnding, RefundError, RefundSource, UNPAID_CLOSED_AFTER_S,
+    Api, Attempt, Choice, ForgeError, Forger, NotificationState, PhoneError, RefundEnding, RefundError, RefundSource,
+    UNPAID_CLOSED_AFTER_S,
 };
 pub use phone::Phone;
 pub use platform::{
     DEMO_PLATFORM_CERTIFICATE_2_PEM, DEMO_PLATFORM_CERTIFICATE_PEM, DEMO_PUBLIC_KEY_PEM, KeyMode, Rotation,
 };
 pub use push::{
-    PUSH_REPEAT_AFTER_S, PUSH_REPEATS, PUSH_TIMEOUT_S, PushAttempt, PushEntry, PushSetup, PushSetupError,
-    PushSetupFile, PushState, Verdict,
+    PUSH_COPIES_MAX, PUSH_REPEAT_AFTER_S, PUSH_REPEATS, PUSH_TIMEOUT_S, PushAttempt, PushEntry, PushEvent, PushRefusal,
+    PushSetup, PushSetupError, PushSetupFile, PushState, ShippedOrder, Verdict,
 };
 pub use state_file::StateError;
 pub use token::{CLASSIC_PER_DAY_MAX, FORCED_PAUSE_S, FORCED_PER_DAY_MAX};
@@ -114,6 +120,7 @@ impl Simulator {
             None => World::new(options.seed),
         };
         world.set_up(&options.world);
+        world.switches.magic_amounts = options.magic_amounts;
         let (listener, address) = bind(options.listen).await?;
         let (tls_listener, tls_address) = match options.listen_tls {
             Some(address) => Some(bind(address).await?).unzip(),
@@ -248,6 +255,23 @@ impl Simulator {
         self.shared.world().apps.get(appid.as_str())?.push.clone()
     }
 
+    /// Has an event pushed, and gives the number of the push.
+    ///
+    /// # Errors
+    /// There is no such app, or its message push is off.
+    pub fn push_event(&self, appid: &AppId, event: PushEvent) -> Result<u64, PushRefusal> {
+        push::push_event(&self.shared, appid, event)
+    }
+
+    /// Sends copies of a push at the same moment, each signed afresh, whatever became of it: a duplicate, a burst, or,
+    /// after [`Simulator::advance`], a late repeat.
+    ///
+    /// # Errors
+    /// There was no such push, or message push of its app is off.
+    pub async fn repeat_push(&self, number: u64, copies: usize) -> Result<Vec<PushAttempt>, PushRefusal> {
+        push::repeat_push(&self.shared, number, copies).await
+    }
+
     /// What content checks find from now on.
     pub fn set_content_words(&self, words: ContentWords) {
         self.shared.world().content_words = words;
@@ -279,7 +303,7 @@ impl Simulator {
 
     /// Faults that have not struck yet.
     pub fn faults(&self) -> Vec<Fault> {
-        self.shared.world().faults.list().to_vec()
+        self.shared.world().faults.list().into_iter().cloned().collect()
     }
 
     /// What went over the wire: the last [`EXCHANGES_KEPT`] exchanges in both directions, without secrets.

@@ -6,7 +6,7 @@ use clap::Parser as _;
 #[command(
     name = "weixin-simulator",
     version,
-    about = "Plays WeChat on this machine: log-in and payments of mini programs"
+    about = "Plays WeChat on this machine: log-in, payments and customer service of mini programs"
 )]
 struct Arguments {
     #[command(flatten)]

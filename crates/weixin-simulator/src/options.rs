@@ -3,13 +3,18 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use weixin::{
-    ApiV2Key, ApiV3Key, AppId, AppSecret, MchId, mini_program::subscribe_send::TemplateId, pay::v3::PublicKeyId,
+    ApiV2Key, ApiV3Key, AppId, AppSecret, MchId,
+    mini_program::{KfAccount, subscribe_send::TemplateId},
+    pay::v3::PublicKeyId,
 };
 
 use crate::{
     clock::{Clock, system_clock},
     merchant::MerchantCertificate,
-    mini_program::subscribe::{TemplateKind, TemplateSetup},
+    mini_program::{
+        agent_list::AgentSetup,
+        subscribe::{TemplateKind, TemplateSetup},
+    },
     platform::{KeyMode, public_key_id},
     push::PushSetup,
 };
@@ -29,6 +34,8 @@ pub const DEMO_ENCODING_AES_KEY: &str = "fakeEncodingAesKey000000000000000000000
 pub const DEMO_PAID_TEMPLATE_ID: &str = "fakeTemplatePaid";
 /// Its template for subscribe messages about a shipped order: `character_string1`, `thing2`, `date3`.
 pub const DEMO_SHIPPED_TEMPLATE_ID: &str = "fakeTemplateShipped";
+/// The account of its only agent at WeChat.
+pub const DEMO_KF_ACCOUNT: &str = "kf2001@fake00000001";
 /// The merchant of the demonstration.
 pub const DEMO_MCHID: &str = "1600000001";
 /// The merchant's key of API v2. Not a secret: it opens nothing but a simulator.
@@ -69,6 +76,8 @@ pub struct Options {
     pub state_file: Option<PathBuf>,
     /// Where WeChat's pages leave room.
     pub strictness: Strictness,
+    /// Whether the amounts of [`crate::MAGIC_AMOUNTS`] order faults.
+    pub magic_amounts: bool,
 }
 
 impl std::fmt::Debug for Options {
@@ -81,6 +90,7 @@ impl std::fmt::Debug for Options {
             .field("world", &self.world)
             .field("state_file", &self.state_file)
             .field("strictness", &self.strictness)
+            .field("magic_amounts", &self.magic_amounts)
             .finish_non_exhaustive()
     }
 }
@@ -88,7 +98,7 @@ impl std::fmt::Debug for Options {
 impl Options {
     /// For tests: a free port, the demonstration's app and merchant, nothing sent unless the test says so.
     pub fn for_tests(seed: u64, clock: Clock) -> Self {
-        Self { seed, clock, delivery: Delivery::OnDemand, ..Self::demo() }
+        Self { seed, clock, delivery: Delivery::OnDemand, magic_amounts: false, ..Self::demo() }
     }
 
     /// Where it wants to listen.
@@ -107,6 +117,7 @@ impl Options {
             world: Setup::demo(),
             state_file: None,
             strictness: Strictness::default(),
+            magic_amounts: true,
         }
     }
 }
@@ -187,6 +198,8 @@ pub struct AppSetup {
     pub push: Option<PushSetup>,
     /// Its templates for subscribe messages.
     pub templates: Vec<TemplateSetup>,
+    /// Its agents at WeChat.
+    pub agents: Vec<AgentSetup>,
 }
 
 impl AppSetup {
@@ -202,6 +215,7 @@ impl AppSetup {
             open_platform: None,
             push: None,
             templates: Vec::new(),
+            agents: Vec::new(),
         }
     }
 
@@ -219,6 +233,11 @@ impl AppSetup {
                 template(DEMO_PAID_TEMPLATE_ID, "Order paid", &["character_string1", "amount2", "time3"]),
                 template(DEMO_SHIPPED_TEMPLATE_ID, "Order shipped", &["character_string1", "thing2", "date3"]),
             ],
+            agents: vec![AgentSetup {
+                kf_account: constant(KfAccount::parse(DEMO_KF_ACCOUNT)),
+                nickname: "Xiao Wang".to_owned(),
+                online: true,
+            }],
         }
     }
 }

@@ -6,14 +6,18 @@ use serde_json::{Value, json};
 use weixin::ApiV3Key;
 
 use crate::{
-    DEMO_MCHID, DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_PLATFORM_CERTIFICATE_2_PEM,
-    DEMO_PLATFORM_CERTIFICATE_PEM, DEMO_PUBLIC_KEY_PEM, DEMO_TLS_AUTHORITY_PEM, MerchantV3Setup, Setup, Simulator,
+    DEMO_ENCODING_AES_KEY, DEMO_MCHID, DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM,
+    DEMO_PLATFORM_CERTIFICATE_2_PEM, DEMO_PLATFORM_CERTIFICATE_PEM, DEMO_PUBLIC_KEY_PEM, DEMO_PUSH_TOKEN,
+    DEMO_TLS_AUTHORITY_PEM, MerchantV3Setup, Setup, Simulator,
 };
 
 /// For programs.
 pub(super) fn json(sim: &Simulator, setup: &Setup) -> Value {
     let url = sim.base_url();
-    let apps = setup.apps.iter().map(|app| json!({ "appid": app.appid, "secret": app.secret.expose() }));
+    let apps = setup
+        .apps
+        .iter()
+        .map(|app| json!({ "appid": app.appid, "secret": app.secret.expose(), "original_id": app.original_id }));
     let merchants = setup
         .merchants
         .iter()
@@ -24,6 +28,7 @@ pub(super) fn json(sim: &Simulator, setup: &Setup) -> Value {
         "tls_authority_pem": DEMO_TLS_AUTHORITY_PEM,
         "control_url": format!("{url}/_sim/"),
         "apps": apps.collect::<Vec<_>>(),
+        "push": { "token": DEMO_PUSH_TOKEN, "encoding_aes_key": DEMO_ENCODING_AES_KEY },
         "merchants": merchants.collect::<Vec<_>>(),
         "merchants_v3": setup.merchants_v3.iter().map(merchant_v3).collect::<Vec<_>>(),
         "public_key_pem": DEMO_PUBLIC_KEY_PEM,
@@ -93,6 +98,7 @@ pub(super) fn text(sim: &Simulator, setup: &Setup, keys: Option<&Path>) -> Strin
          \x20   -d '{{\"appid\":\"{appid}\",\"customer\":\"li\",\"parameters\":{{…}},\"choice\":\"pay\"}}'\n\
          \x20 curl -s {url}/_sim/ledger\n\
          Also: /_sim/status /_sim/wire /_sim/clock /_sim/faults /_sim/deliver /_sim/apps /_sim/merchants /_sim/platform\n\
+         Customer service: /_sim/push /_sim/chat /_sim/agents; fake keys of message push: {DEMO_PUSH_TOKEN} {DEMO_ENCODING_AES_KEY}\n\
          Ctrl-C stops."
     ));
     text

@@ -47,6 +47,9 @@ pub struct SimArgs {
     /// Keep the state in this file
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    /// Let amounts from 9990.01 to 9990.99 yuan order faults
+    #[arg(long)]
+    pub magic_amounts: bool,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
@@ -83,6 +86,7 @@ impl SimArgs {
             seed: self.seed,
             world: Setup { apps, merchants, merchants_v3 },
             state_file: self.state.clone(),
+            magic_amounts: self.magic_amounts,
             ..Options::demo()
         })
     }

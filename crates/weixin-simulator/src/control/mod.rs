@@ -8,20 +8,45 @@
 //! | `GET /_sim/ledger` | | every payment and refund as WeChat has it in its books |
 //! | `GET /_sim/wire?since=N` | | what went over the wire after exchange N, without secrets |
 //! | `GET /_sim/clock` | | `{now, offset_s}` |
-//! | `POST /_sim/clock` | `{advance_s}` | the same, afterwards |
+//! | `POST /_sim/clock` | `{advance_s}` or `{to}`, ahead or back | the same, afterwards |
 //! | `GET /_sim/faults` | | the faults that have not struck yet |
-//! | `POST /_sim/faults` | `{path?, times?, kind}`, for example `{"path": "/pay/unifiedorder", "kind": {"err_code": "SYSTEMERROR"}}` `{"kind": "no_answer_after"}` or `{"path": "/v3/pay/transactions/jsapi", "kind": {"v3_error": {"status": 429, "code": "FREQUENCY_LIMITED"}}}`; see [`Fault`] | all faults |
+//! | `POST /_sim/faults` | `{path?, times?, after?, per_mille?, about?, kind}`, for example `{"path": "/pay/unifiedorder", "kind": {"err_code": "SYSTEMERROR"}}` `{"kind": "no_answer_after"}` or `{"path": "/v3/pay/transactions/jsapi", "kind": {"v3_error": {"status": 429, "code": "FREQUENCY_LIMITED"}}}`; see [`Fault`] | all faults |
 //! | `DELETE /_sim/faults` | | no faults |
+//! | `GET /_sim/outage` | | `{outage_until, is_out}` |
+//! | `POST /_sim/outage` | `{for_s}` or `{until}`: nobody gets an answer, and notifications are lost | the same, afterwards |
+//! | `DELETE /_sim/outage` | | it is over |
+//! | `POST /_sim/notifications/forge` | `{mchid, out_trade_no, forger?: "stranger" \| "with_key"}`: a payment that never was is told | the reply: `{at, http_status, accepted, error}` |
 //! | `POST /_sim/deliver` | | `{attempts}`: notifications that were due are sent |
-//! | `POST /_sim/apps` | `{appid, secret, merchants, name?, open_platform?}` | `{}` |
+//! | `POST /_sim/apps` | `{appid, secret, merchants, name?, open_platform?, original_id?, templates?: [{template_id, title, keys, kind?: "one_time" \| "long_term"}], agents?: [{kf_account, nickname, online?}]}` | `{}` |
 //! | `POST /_sim/merchants` | `{mchid, api_v2_key?, name?}` and for API v3 `{api_v3_key?, certificates?: [{pem, standing?: "good" \| "revoked" \| "replaced"}], key_mode?}` | `{}` |
 //! | `POST /_sim/merchants/key_mode` | `{mchid, key_mode: "certificates" \| "public_key" \| "both"}`; see [`crate::KeyMode`] | `{}` |
 //! | `POST /_sim/merchants/money` | `{mchid, balance_fen?, refund_address?}`: what there is to refund from (`null`: no limit), and where the merchant platform reports refunds without an address of their own | `{}` |
-//! | `GET /_sim/platform` | | `{rotation, probe_per_mille, refund_after_s, refund_ending}` |
-//! | `POST /_sim/platform` | any of `{rotation: "first_only" \| "both_published" \| "second_signs" \| "second_only", probe_per_mille, refund_after_s, refund_ending: "success" \| "abnormal" \| "closed"}`; see [`crate::Rotation`] and [`crate::RefundEnding`] | the same, afterwards |
+//! | `GET /_sim/platform` | | `{rotation, probe_per_mille, refund_after_s, refund_ending, magic_amounts, outage_until}` |
+//! | `POST /_sim/platform` | any of `{rotation: "first_only" \| "both_published" \| "second_signs" \| "second_only", probe_per_mille, refund_after_s, refund_ending: "success" \| "abnormal" \| "closed", magic_amounts}`; see [`crate::Rotation`], [`crate::RefundEnding`] and [`crate::MAGIC_AMOUNTS`] | the same, afterwards |
 //! | `POST /_sim/refunds/end` | `{mchid, out_refund_no, ending: "success" \| "abnormal" \| "closed"}`: a refund that is under way or abnormal ends now | `{}` |
 //! | `POST /_sim/refunds/platform` | `{mchid, out_trade_no, refund_fen}`: somebody refunds by hand at the merchant platform | `{out_refund_no}` |
+//! | `GET /_sim/push?appid=` | | `{push}`: the setting of message push, or null |
+//! | `POST /_sim/push` | `{appid, url, token?, encoding_aes_key?, mode?: "plain" \| "compatible" \| "secure", format?: "xml" \| "json", enabled?}` | `{}`: the address answered the question with `echostr`; 400 says why not |
+//! | `POST /_sim/push/event` | `{appid, event, openid?, fields?}`; without `fields` a sample, see [`crate::PushEvent`] | `{number}`: the event is pushed |
+//! | `POST /_sim/push/repeat` | `{number, copies?}` | `{attempts}`: so many copies at once, whatever became of the push; a duplicate, a burst, a late repeat |
+//! | `POST /_sim/chat/enter` | `{appid, customer, session_from?}` | `{}`: the contact button was pressed |
+//! | `POST /_sim/chat/text` | `{appid, customer, content}` | `{msg_id}` |
+//! | `POST /_sim/chat/image` | `{appid, customer, base64}` | `{msg_id}` |
+//! | `POST /_sim/chat/card` | `{appid, customer, title, page_path}` | `{msg_id}` |
+//! | `GET /_sim/chat?appid=&customer=` | | `{lines, typing, notices}`: what the customer sees |
+//! | `GET /_sim/agents?appid=&openid=` | | `{waiting, lines?}`: what WeChat's own agents see |
+//! | `POST /_sim/agents/take` | `{appid, openid, agent}` | `{}`: an agent takes the session of a customer who waits |
+//! | `POST /_sim/agents/answer` | `{appid, openid, content}` | `{}` |
+//! | `POST /_sim/agents/close` | `{appid, openid}` | `{}` |
+//! | `POST /_sim/wx/requestSubscribeMessage` | `{appid, customer, answers: {template_id: "accept" \| "reject"}}` | what `wx.requestSubscribeMessage` gives |
+//! | `POST /_sim/wx/getPhoneNumber` | `{appid, customer}` | `{code}`: what the button gives |
+//! | `POST /_sim/customers/unsubscribe` | `{appid, customer, template_id}` | `{}`: switched off in the settings |
+//! | `POST /_sim/customers/phone_number` | `{appid, customer, country_code, number}` | `{}` |
+//! | `POST /_sim/content_words` | `{risky: [], review: []}` | `{}`: what content checks find |
 //! | `POST /_sim/customers/block` | `{appid, customer, blocked?}` | `{}`: log-in is refused with 40226 |
+//!
+//! A request to WeChat may order its own fault with the header `X-Sim-Fault`: `no_answer_after`, `hang:2000`,
+//! `err_code:SYSTEMERROR`, `v3_error:429:FREQUENCY_LIMITED` or a kind as JSON.
 //!
 //! Bodies are JSON with `Content-Type: application/json`; unknown fields are refused. An error is
 //! `{"error": {"message": …}}`.
@@ -30,12 +55,13 @@
 //! name this machine, or a page on the web could have its own name resolved to 127.0.0.1 and read everything (DNS
 //! rebinding); an `Origin` header must name this machine, or such a page could press buttons.
 
+mod customer_service;
 mod refunds;
 mod set_up;
+mod trouble;
 
 use std::{net::IpAddr, sync::Arc};
 
-use jiff::SignedDuration;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use weixin::AppId;
@@ -116,8 +142,7 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
         ("GET", "wire") => wire(shared, request),
         ("GET", "clock") => Ok(clock(shared)),
         ("POST", "clock") => {
-            let Advance { advance_s } = body(request)?;
-            shared.advance(SignedDuration::from_secs(advance_s));
+            trouble::move_clock(shared, body(request)?)?;
             Ok(clock(shared))
         }
         ("GET", "faults") => Ok(faults(shared)),
@@ -130,6 +155,10 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
             shared.world().faults.clear();
             Ok(faults(shared))
         }
+        ("GET", "outage") => Ok(trouble::outage(shared)),
+        ("POST", "outage") => trouble::begin_outage(shared, body(request)?),
+        ("DELETE", "outage") => Ok(trouble::end_outage(shared)),
+        ("POST", "notifications/forge") => trouble::forge(shared, body(request)?).await,
         ("POST", "deliver") => Ok(json!({ "attempts": deliver_due(shared).await })),
         ("POST", "apps") => set_up::app(shared, body(request)?),
         ("POST", "merchants") => set_up::merchant(shared, body(request)?),
@@ -140,10 +169,17 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
         ("POST", "refunds/end") => refunds::end(shared, body(request)?),
         ("POST", "refunds/platform") => refunds::at_platform(shared, body(request)?),
         ("POST", "customers/block") => block(shared, body(request)?),
-        (method, path) => match methods(path) {
-            Some(methods) => refuse(405, format!("{PREFIX}{path} wants {methods}, not {method}")),
-            None => refuse(404, format!("{PREFIX}{path} does not exist; GET {PREFIX}status is a good beginning")),
+        (method, path) => match customer_service::route(shared, request, path).await {
+            Some(answer) => answer,
+            None => unknown(method, path),
         },
+    }
+}
+
+fn unknown(method: &str, path: &str) -> Result<Value, Refusal> {
+    match methods(path).or_else(|| customer_service::methods(path)) {
+        Some(methods) => refuse(405, format!("{PREFIX}{path} wants {methods}, not {method}")),
+        None => refuse(404, format!("{PREFIX}{path} does not exist; GET {PREFIX}status is a good beginning")),
     }
 }
 
@@ -152,9 +188,18 @@ fn methods(path: &str) -> Option<&'static str> {
     match path {
         "status" | "ledger" | "wire" => Some("GET"),
         "clock" | "platform" => Some("GET or POST"),
-        "faults" => Some("GET, POST or DELETE"),
-        "wx/login" | "wx/requestPayment" | "deliver" | "apps" | "merchants" | "merchants/key_mode"
-        | "merchants/money" | "refunds/end" | "refunds/platform" | "customers/block" => Some("POST"),
+        "faults" | "outage" => Some("GET, POST or DELETE"),
+        "wx/login"
+        | "wx/requestPayment"
+        | "deliver"
+        | "apps"
+        | "merchants"
+        | "merchants/key_mode"
+        | "notifications/forge"
+        | "merchants/money"
+        | "refunds/end"
+        | "refunds/platform"
+        | "customers/block" => Some("POST"),
         _ => None,
     }
 }
@@ -170,8 +215,17 @@ fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Refusal> {
 
 fn status(shared: &Shared) -> Value {
     let world = shared.world();
-    let apps =
-        world.apps.values().map(|app| json!({ "appid": app.appid, "name": app.name, "merchants": app.merchants }));
+    let apps = world.apps.values().map(|app| {
+        json!({
+            "appid": app.appid,
+            "name": app.name,
+            "merchants": app.merchants,
+            "original_id": app.original_id,
+            "push_url": app.push.as_ref().filter(|setup| setup.enabled).map(|setup| setup.url.as_str()),
+            "templates": app.templates,
+            "agents": app.agents,
+        })
+    });
     let merchants = world.merchants.values().map(|merchant| json!({ "mchid": merchant.mchid, "name": merchant.name }));
     let merchants_v3 = world.merchants_v3.values().map(|merchant| {
         json!({
@@ -217,6 +271,9 @@ fn faults(shared: &Shared) -> Value {
 
 /// A fault that can never strike would be a mistake that nobody sees.
 fn check_fault(fault: Fault) -> Result<Fault, Refusal> {
+    if fault.per_mille > 1000 {
+        return refuse(400, "per_mille must be 0 to 1000");
+    }
     let Some(path) = fault.path.as_deref() else { return Ok(fault) };
     let paths = || ENDPOINTS.into_iter().chain(mini_program::paths()).chain(pay::PATHS).chain(pay::v3::patterns());
     let endpoint = paths().any(|known| known == path);
@@ -237,12 +294,6 @@ fn wire(shared: &Shared, request: &Request) -> Result<Value, Refusal> {
         Some(Err(_)) => return refuse(400, "since must be the sequence number of an exchange"),
     };
     Ok(json!({ "exchanges": shared.wire.since(since) }))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Advance {
-    advance_s: i64,
 }
 
 #[derive(Deserialize)]

@@ -6,8 +6,8 @@ use weixin::{ApiV2Key, ApiV3Key, AppId, AppSecret, FieldError, MchId};
 
 use super::{Refusal, refuse};
 use crate::{
-    AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, RefundEnding, Rotation, Shared,
-    world::Switches,
+    AgentSetup, AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, RefundEnding, Rotation, Shared,
+    TemplateSetup, world::Switches,
 };
 
 #[derive(Deserialize)]
@@ -19,6 +19,8 @@ pub(super) struct AppCall {
     name: Option<String>,
     open_platform: Option<String>,
     original_id: Option<String>,
+    templates: Option<Vec<TemplateSetup>>,
+    agents: Option<Vec<AgentSetup>>,
 }
 
 fn parsed<T>(result: Result<T, FieldError>) -> Result<T, Refusal> {
@@ -31,6 +33,8 @@ pub(super) fn app(shared: &Shared, call: AppCall) -> Result<Value, Refusal> {
     app.original_id = call.original_id.unwrap_or(app.original_id);
     app.merchants = call.merchants;
     app.open_platform = call.open_platform;
+    app.templates = call.templates.unwrap_or_default();
+    app.agents = call.agents.unwrap_or_default();
     shared.world().set_up_app(&app);
     shared.changed();
     Ok(json!({}))
@@ -103,6 +107,7 @@ pub(super) struct PlatformCall {
     probe_per_mille: Option<u16>,
     refund_after_s: Option<u32>,
     refund_ending: Option<RefundEnding>,
+    magic_amounts: Option<bool>,
 }
 
 pub(super) fn change_platform(shared: &Shared, call: PlatformCall) -> Result<Value, Refusal> {
@@ -110,12 +115,14 @@ pub(super) fn change_platform(shared: &Shared, call: PlatformCall) -> Result<Val
         return refuse(400, "probe_per_mille must be 0 to 1000");
     }
     shared.switch(|switches| {
-        let Switches { rotation, probe_per_mille, refund_after_s, refund_ending } = *switches;
+        let Switches { rotation, probe_per_mille, refund_after_s, refund_ending, magic_amounts, .. } = *switches;
         *switches = Switches {
             rotation: call.rotation.unwrap_or(rotation),
             probe_per_mille: call.probe_per_mille.unwrap_or(probe_per_mille),
             refund_after_s: call.refund_after_s.unwrap_or(refund_after_s),
             refund_ending: call.refund_ending.unwrap_or(refund_ending),
+            magic_amounts: call.magic_amounts.unwrap_or(magic_amounts),
+            ..*switches
         };
     });
     Ok(platform(shared))

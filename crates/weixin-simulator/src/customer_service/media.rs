@@ -18,6 +18,9 @@ use crate::{answer::Answer, random::Seed, server::Request, world::World};
 /// Where the pictures of customers are served (`PicUrl`, `ThumbUrl`).
 pub(crate) const PICTURE_PREFIX: &str = "/mmbiz_pic/";
 
+/// So many bytes of media are kept; the oldest are forgotten before their time.
+const BYTES_KEPT: usize = 256 * 1024 * 1024;
+
 /// All media, by their id.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -47,6 +50,11 @@ impl MediaStore {
     /// Keeps bytes and gives their id. The same bytes at the same moment are the same media.
     pub(crate) fn store(&mut self, seed: Seed, now: Timestamp, appid: &AppId, bytes: Vec<u8>) -> String {
         self.0.retain(|_, media| media.is_kept(now));
+        while self.0.values().map(|media| media.bytes.len()).sum::<usize>() + bytes.len() > BYTES_KEPT {
+            let oldest = self.0.iter().min_by_key(|(_, media)| media.stored_at).map(|(media_id, _)| media_id.clone());
+            let Some(oldest) = oldest else { break };
+            self.0.remove(&oldest);
+        }
         let subject = format!("{appid}/{}", hex::encode(digest(&SHA256, &bytes)));
         let media_id = seed.alphanumeric("media_id", &subject, now.as_millisecond().unsigned_abs(), 64);
         self.0.insert(media_id.clone(), Media { appid: appid.clone(), bytes, stored_at: now });

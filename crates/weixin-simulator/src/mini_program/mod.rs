@@ -4,6 +4,7 @@
 //!
 //! Source: <https://developers.weixin.qq.com/miniprogram/dev/server/API/>.
 
+pub(crate) mod agent_list;
 pub(crate) mod content_check;
 mod custom_send;
 mod media;
@@ -44,7 +45,7 @@ const fn get(path: &'static str, run: fn(Call<'_>) -> Result<Answer, Refusal>) -
     Endpoint { path, method: "GET", run }
 }
 
-const ENDPOINTS: [Endpoint; 11] = [
+const ENDPOINTS: [Endpoint; 13] = [
     post(protocol::custom_send::PATH, custom_send::send),
     post(protocol::typing::PATH, typing::typing),
     post(protocol::typing::SHORT_PATH, typing::typing),
@@ -56,6 +57,8 @@ const ENDPOINTS: [Endpoint; 11] = [
     post(protocol::subscribe_send::PATH, subscribe::send),
     post(protocol::msg_sec_check::PATH, content_check::text),
     post(protocol::media_check_async::PATH, content_check::media),
+    get(agent_list::ALL, agent_list::all),
+    get(agent_list::ONLINE, agent_list::online),
 ];
 
 /// The paths of the endpoints.

@@ -170,7 +170,8 @@ impl World {
     }
 }
 
-fn choice(template_id: &str, consent: Consent) -> Fields {
+/// An entry of the events about consent.
+pub(crate) fn choice(template_id: &str, consent: Consent) -> Fields {
     Fields::new().with("TemplateId", template_id).with("SubscribeStatusString", consent.as_str())
 }
 

@@ -5,11 +5,15 @@
 //!
 //! Source: <https://developers.weixin.qq.com/miniprogram/dev/framework/server-ability/message-push.html>.
 
+mod event;
 pub(crate) mod letter;
 pub(crate) mod outbox;
+mod sample;
 pub(crate) mod sender;
 mod setup;
 
+pub use event::{PUSH_COPIES_MAX, PushEvent, PushRefusal, ShippedOrder};
+pub(crate) use event::{push_event, repeat_push};
 pub(crate) use outbox::{NewPush, Outbox};
 pub use outbox::{PUSH_REPEAT_AFTER_S, PUSH_REPEATS, PushAttempt, PushEntry, PushState, Verdict};
 pub(crate) use sender::{deliver_due, run_automatically};

@@ -55,13 +55,25 @@ fn due(shared: &Shared) -> Vec<Letter> {
 }
 
 /// Sends letters at the same time and waits for all answers.
-pub(super) async fn send_all(shared: &Arc<Shared>, letters: Vec<Letter>) {
+async fn send_all(shared: &Arc<Shared>, letters: Vec<Letter>) {
     let mut under_way = tokio::task::JoinSet::new();
     for letter in letters {
         let shared = Arc::clone(shared);
         under_way.spawn(async move { deliver(&shared, letter).await });
     }
     under_way.join_all().await;
+}
+
+/// Sends copies of one push at the same time, and gives what came back.
+pub(super) async fn send_copies(shared: &Arc<Shared>, number: u64, letters: Vec<Letter>) -> Vec<PushAttempt> {
+    let mut under_way = tokio::task::JoinSet::new();
+    for letter in letters {
+        let shared = Arc::clone(shared);
+        under_way.spawn(async move { post(&shared, &letter).await });
+    }
+    let (attempts, exchanges): (Vec<_>, Vec<_>) = under_way.join_all().await.into_iter().unzip();
+    written_down(shared, number, attempts.clone(), exchanges);
+    attempts
 }
 
 async fn deliver(shared: &Shared, letter: Letter) {
@@ -76,7 +88,11 @@ async fn deliver(shared: &Shared, letter: Letter) {
         }
         _ => [post(shared, &letter).await].into_iter().unzip(),
     };
-    shared.world().pushed(letter.number, attempts);
+    written_down(shared, letter.number, attempts, exchanges);
+}
+
+fn written_down(shared: &Shared, number: u64, attempts: Vec<PushAttempt>, exchanges: Vec<Exchange>) {
+    shared.world().pushed(number, attempts);
     shared.changed();
     shared.push_work.notify_one();
     // Last, so that whoever follows the log finds the attempt in the ledger.

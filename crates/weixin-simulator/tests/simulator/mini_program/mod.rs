@@ -1,5 +1,6 @@
 //! The calls of an app's server that need an access token.
 
+mod agent_list;
 mod content_check;
 mod custom_send;
 mod fault;
@@ -14,6 +15,8 @@ use weixin::{AppId, AppSecret};
 use weixin_simulator::{AppSetup, DEMO_APP_SECRET, DEMO_APPID, Phone};
 
 use crate::support::Stage;
+
+pub(crate) use media::GIF;
 
 /// An app that is not the one of the demonstration.
 pub(crate) const OTHER_APPID: &str = "wxfake000000000002";
@@ -54,4 +57,9 @@ pub(crate) fn other_app(stage: &Stage) -> Phone {
 /// The text of the server to the customer of the stage.
 pub(crate) fn text(stage: &Stage, content: &str) -> Value {
     json!({ "touser": stage.li.openid(), "msgtype": "text", "text": { "content": content } })
+}
+
+/// Asks for the phone number behind a code.
+pub(crate) async fn phone_number(stage: &Stage, code: &str) -> Value {
+    call(stage, "/wxa/business/getuserphonenumber", json!({ "code": code })).await
 }

@@ -3,7 +3,7 @@
 use weixin::push::{Format, Mode};
 use weixin_simulator::{AgentError, Handover, SESSION_LAPSES_AFTER_S, Session, Speaker};
 
-use super::{Reply, conversation, secure, stage};
+use super::{Reply, conversation, secure};
 use crate::support::{Stage, appid};
 
 fn texts(stage: &Stage) -> Vec<(String, Handover)> {

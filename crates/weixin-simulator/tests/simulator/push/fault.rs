@@ -21,7 +21,7 @@ async fn forged_pushes_are_refused_for_their_own_reason() {
         (FaultKind::Unsigned, PushError::MissingParameter("signature"), PushError::MissingParameter("msg_signature")),
     ] {
         assert_eq!(struck(Mode::Plain, kind.clone()).await.read, Err(plain));
-        assert_eq!(struck(Mode::Secure, kind.clone()).await.read, Err(sealed.clone()));
+        assert_eq!(struck(Mode::Secure, kind.clone()).await.read, Err(sealed));
         assert_eq!(struck(Mode::Compatible, kind).await.read, Err(sealed));
     }
     let tampered = struck(Mode::Secure, FaultKind::TamperedBody).await;

@@ -2,6 +2,9 @@
 
 mod agents;
 mod answer;
+mod automatic;
+mod control;
+mod event;
 mod fault;
 mod mode;
 mod repeat;
