@@ -23,7 +23,7 @@ use super::{
     serve::{Running, interrupted},
 };
 use crate::{
-    api_key::{self, Scope},
+    api_key::{self, NewKey, Scope},
     app::App,
     clock::system_entropy,
     config::{Api, Config, LogFormat, empty_environment, new_master_key},
@@ -219,7 +219,8 @@ async fn development_key(data: &Path, server: &Running) -> Result<String, CliErr
         std::fs::remove_file(&path).map_err(CliError::file(format!("cannot remove {}", path.display())))?;
     }
     let (now, entropy) = (server.app.now(), system_entropy());
-    let key = api_key::create(&server.app.database, Realm::Simulated, "dev", Scope::ALL, now, &entropy).await?;
+    let new = NewKey { name: "dev".to_owned(), scopes: Scope::ALL.to_vec(), ..NewKey::default() };
+    let key = api_key::create(&server.app.database, Realm::Simulated, new, now, &entropy).await?;
     write_new(&path, &format!("{key}\n"), Readers::Owner)?;
     Ok(key)
 }
