@@ -34,6 +34,8 @@ pub enum Kind {
     Picture,
     /// Something that WeChat pushed.
     Push,
+    /// Whom the merchant wants to be told.
+    Webhook,
 }
 
 impl Kind {
@@ -52,6 +54,7 @@ impl Kind {
             Self::Message => "msg_",
             Self::Picture => "pic_",
             Self::Push => "psh_",
+            Self::Webhook => "whk_",
         }
     }
 }

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
     extract::{Path, State as Shared},
     http::StatusCode,
 };
@@ -15,9 +14,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use weixin::{Fen, NonceStr, OrderAmount, OutRefundNo, pay::PaymentNo};
 
-use super::{Cause, NotReserved, Refund, State, View, reserve, settle, store, view};
+use super::{Cause, NotReserved, Refund, State, reserve, settle, store, view};
 use crate::{
-    api_key::Scope,
+    api_key::{self, ApiKey, Scope},
     app::App,
     config::Merchant,
     database::{DatabaseError, Tx},
@@ -26,8 +25,10 @@ use crate::{
         GatewayError,
         refund::{self as gateway, NewRefund},
     },
-    http::{Caller, Code, JsonBody, Problem},
-    id, job,
+    http::{Code, Problem},
+    id,
+    idempotency::{Answered, Creating},
+    job,
     order::{self, CNY, State as OrderState},
     payment::{self, Payment},
 };
@@ -54,11 +55,10 @@ pub struct RequestRefund {
 /// The money cannot go back.
 pub async fn request(
     Shared(app): Shared<Arc<App>>,
-    caller: Caller,
     Path(order_id): Path<String>,
-    JsonBody(body): JsonBody<RequestRefund>,
-) -> Result<(StatusCode, Json<View>), Problem> {
-    caller.key_with(Scope::Refunds)?;
+    Creating { caller, body, once }: Creating<RequestRefund>,
+) -> Result<Answered, Problem> {
+    let key = caller.key_with(Scope::Refunds)?;
     if !id::is(id::Kind::Order, &order_id) {
         return Err(RequestError::OrderNotFound.into());
     }
@@ -66,14 +66,12 @@ pub async fn request(
     let now = app.now();
     let new = New { id: id::new(id::Kind::Refund, now, &app.entropy), nonce_str: app.nonce_str(), now };
     let writing = Arc::clone(&app);
-    let made = app.database.write(move |tx| write_down(tx, &writing, &new, &order_id, &wish)).await?;
+    let write_down =
+        move |tx: &mut Tx| write_down(tx, &writing, (&key, &new), &order_id, &wish).map(|refund| view(&refund));
+    let answered = once.write(&app, StatusCode::CREATED, write_down).await?;
     app.job_wake.notify_one();
     app.event_wake.notify_waiters();
-    let (status, refund) = match made {
-        Made::Now(refund) => (StatusCode::CREATED, refund),
-        Made::Before(refund) => (StatusCode::OK, refund),
-    };
-    Ok((status, Json(view(&refund))))
+    Ok(answered)
 }
 
 /// What somebody wants.
@@ -111,12 +109,13 @@ struct New {
     now: Timestamp,
 }
 
-enum Made {
-    Now(Refund),
-    Before(Refund),
-}
-
-fn write_down(tx: &mut Tx, app: &App, new: &New, order_id: &str, wish: &Wish) -> Result<Made, RequestError> {
+fn write_down(
+    tx: &mut Tx,
+    app: &App,
+    (key, new): (&ApiKey, &New),
+    order_id: &str,
+    wish: &Wish,
+) -> Result<Refund, RequestError> {
     let order = order::find(tx, order_id)?.ok_or(RequestError::OrderNotFound)?;
     let known = match &wish.reference {
         Some(reference) => store::find_by_reference(tx, order_id, reference)?,
@@ -124,16 +123,19 @@ fn write_down(tx: &mut Tx, app: &App, new: &New, order_id: &str, wish: &Wish) ->
     };
     if let Some(known) = known {
         let same = wish.amount.is_none_or(|amount| amount == known.amount) && wish.reason == known.reason;
-        return if same { Ok(Made::Before(known)) } else { Err(RequestError::ReferenceUsed) };
+        return if same { Ok(known) } else { Err(RequestError::ReferenceUsed) };
     }
     let OrderState::Paid { payment_id } = &order.state else { return Err(RequestError::OrderNotPaid) };
     let payment = payment::find(tx, payment_id)?.ok_or(DatabaseError::NotFound)?;
     let payment::State::Succeeded { success_time, .. } = payment.state else { return Err(RequestError::OrderNotPaid) };
     let claimed = store::claimed(tx, &payment.id)?;
     let amount = reserve(payment.amount.fen(), success_time, claimed, wish.amount, new.now)?;
+    if !api_key::spend_refund(tx, key, amount.fen(), new.now)? {
+        return Err(RequestError::KeyLimit);
+    }
     let terms =
         Terms { amount, cause: Cause::Requested, reason: wish.reason.clone(), reference: wish.reference.clone() };
-    insert(tx, app, new, &payment, terms).map(Made::Now)
+    insert(tx, app, new, &payment, terms)
 }
 
 /// Money that came too late goes back, all of it. The refund has the number of its payment, so there can be only one.
@@ -220,6 +222,8 @@ enum RequestError {
     OrderNotPaid,
     #[error("the reference belongs to another refund of the order")]
     ReferenceUsed,
+    #[error("the key has given back what it may in a day")]
+    KeyLimit,
     #[error("the money cannot go back")]
     NotReserved(#[from] NotReserved),
     #[error("the merchant of the order is not configured")]
@@ -241,6 +245,10 @@ impl From<RequestError> for Problem {
                 let detail =
                     "Send the same amount and reason to get that refund, or another reference for another one.";
                 Self::new(Code::RefundReferenceUsed, detail)
+            }
+            RequestError::KeyLimit => {
+                let detail = "The key has a limit for a day (of Beijing). Use another key, or wait until tomorrow.";
+                Self::new(Code::RefundKeyLimit, detail)
             }
             RequestError::NotReserved(NotReserved::TooMuch { left }) => {
                 let detail = format!("{} fen of the payment are left that are not on their way back.", Fen::get(left));

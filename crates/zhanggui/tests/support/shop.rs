@@ -77,6 +77,8 @@ pub(crate) struct Shop {
     pub(crate) late_money: &'static str,
     /// Whether the merchant's own certificate is configured, which API v2 wants to see before money goes back.
     pub(crate) certificate: bool,
+    /// How long an endpoint of the merchant may take.
+    pub(crate) webhook_timeout_s: u32,
     /// Message push of [`DEMO`].
     pub(crate) push: PushShop,
 }
@@ -127,6 +129,7 @@ impl Default for Shop {
             trust_forwarded_for: false,
             late_money: "refund",
             certificate: true,
+            webhook_timeout_s: 15,
             push: PushShop {
                 mode: "secure",
                 token: DEMO_PUSH.token,
@@ -201,10 +204,11 @@ impl Shop {
              trust_forwarded_for = {}\n[database]\nurl = \"{database}\"\n[secrets]\nmaster_key = \"{MASTER_KEY}\"\n\
              [wechat]\nrealm = \"simulated\"\npay_url = \"{wechat}\"\napi_url = \"{wechat}\"\n\
              pay_certified_url = \"{certified}\"\nca_file = \"../weixin-simulator/fixtures/tls_authority.pem\"\n\
-             [order]\nexpires_in_min = {}\nlate_money = \"{}\"\n{}{}{other}",
+             [order]\nexpires_in_min = {}\nlate_money = \"{}\"\n[webhook]\ntimeout_s = {}\n{}{}{other}",
             self.trust_forwarded_for,
             self.expires_in_min,
             self.late_money,
+            self.webhook_timeout_s,
             business(&DEMO, self.sign_type),
             self.push.toml(),
         )
