@@ -10,6 +10,7 @@ mod flow;
 mod idempotency;
 mod impostor;
 mod key;
+mod late;
 mod login;
 mod mutation;
 mod notify;
