@@ -7,6 +7,7 @@
 //!
 //! * [`Simulator`]: the library handle. [`Phone`]: a customer.
 //! * [`control`]: the same over HTTP, for other languages.
+//! * `/phone`: the phone in a browser, see [`PhonePage`].
 //! * [`run`]: the command line.
 //! * [`PushSetup`], [`PushEvent`]: message push to the server of an app. [`Agents`]: the tool of WeChat's own agents.
 //! * [`MerchantV3Setup`], [`KeyMode`], [`Rotation`]: the keys of API v3. All that come with the crate are fake: the
@@ -22,6 +23,7 @@
 //! ```
 
 mod answer;
+mod browser;
 mod cli;
 mod clock;
 pub mod control;
@@ -62,6 +64,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use weixin::{AppId, MchId, OpenId};
 
+pub use browser::PhonePage;
 pub use cli::{KeyFileError, RunError, SimArgs, run};
 pub use clock::{Clock, system_clock};
 pub use customer_service::{
@@ -87,8 +90,8 @@ pub use options::{
     DEMO_TLS_AUTHORITY_PEM, Delivery, MerchantSetup, MerchantV3Setup, Options, Setup, Strictness,
 };
 pub use pay::{
-    Api, Attempt, Choice, ForgeError, Forger, NotificationState, PhoneError, RefundEnding, RefundError, RefundSource,
-    UNPAID_CLOSED_AFTER_S,
+    Api, Attempt, Choice, ForgeError, Forger, NotificationState, PaymentSheet, PhoneError, RefundEnding, RefundError,
+    RefundSource, UNPAID_CLOSED_AFTER_S,
 };
 pub use phone::Phone;
 pub use platform::{
@@ -148,6 +151,7 @@ impl Simulator {
             push_work: Notify::new(),
             dirty: Notify::new(),
             state_file: options.state_file,
+            phone_page: options.phone_page,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -170,6 +174,11 @@ impl Simulator {
     /// Where it listens, for both API hosts: `http://127.0.0.1:…`, without a slash at the end.
     pub fn base_url(&self) -> String {
         self.shared.base_url()
+    }
+
+    /// Where the phone in the browser is.
+    pub fn phone_url(&self) -> String {
+        format!("{}{}/", self.base_url(), browser::PATH)
     }
 
     /// The app of the demonstration, for those who use [`Options::demo`] or [`Options::for_tests`].
@@ -231,6 +240,12 @@ impl Simulator {
     /// The simulator's time: the base clock and the offset.
     pub fn now(&self) -> Timestamp {
         self.shared.time(&self.shared.world())
+    }
+
+    /// The simulator's time as a clock for others, so that a server beside it lives in the same time.
+    pub fn clock(&self) -> Clock {
+        let shared = Arc::clone(&self.shared);
+        Arc::new(move || shared.time(&shared.world()))
     }
 
     /// Moves the simulator's time on. With [`Delivery::OnDemand`] nothing is sent by that.

@@ -10,6 +10,7 @@ use weixin::{
 
 use crate::{
     Scenario,
+    browser::PhonePage,
     clock::{Clock, system_clock},
     merchant::MerchantCertificate,
     mini_program::{
@@ -81,6 +82,8 @@ pub struct Options {
     pub magic_amounts: bool,
     /// A story that is played from the start on. Its seed is not looked at here.
     pub scenario: Option<Scenario>,
+    /// What the phone in the browser runs.
+    pub phone_page: PhonePage,
 }
 
 impl std::fmt::Debug for Options {
@@ -95,6 +98,7 @@ impl std::fmt::Debug for Options {
             .field("strictness", &self.strictness)
             .field("magic_amounts", &self.magic_amounts)
             .field("scenario", &self.scenario.as_ref().map(|scenario| &scenario.title))
+            .field("phone_page", &self.phone_page)
             .finish_non_exhaustive()
     }
 }
@@ -123,6 +127,7 @@ impl Options {
             strictness: Strictness::default(),
             magic_amounts: true,
             scenario: None,
+            phone_page: PhonePage::default(),
         }
     }
 }
@@ -229,7 +234,7 @@ impl AppSetup {
             appid: constant(AppId::parse(DEMO_APPID)),
             secret: constant(AppSecret::parse(DEMO_APP_SECRET)),
             merchants: vec![constant(MchId::parse(DEMO_MCHID))],
-            name: "Demonstration shop".to_owned(),
+            name: "掌柜小铺".to_owned(),
             open_platform: None,
             original_id: DEMO_ORIGINAL_ID.to_owned(),
             push: None,
@@ -277,7 +282,7 @@ impl MerchantSetup {
         Self {
             mchid: constant(MchId::parse(DEMO_MCHID)),
             api_v2_key: constant(ApiV2Key::parse(DEMO_API_V2_KEY)),
-            name: "Demonstration merchant".to_owned(),
+            name: "掌柜小铺（模拟商户）".to_owned(),
         }
     }
 }

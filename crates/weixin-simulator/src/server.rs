@@ -20,7 +20,7 @@ use weixin::mini_program::{ErrCode, media_upload::PATH as UPLOAD};
 use crate::{
     Shared,
     answer::{Answer, AnswerBody, Cut, respond},
-    control,
+    browser, control,
     customer_service::{PICTURE_PREFIX, picture},
     fault::{FaultKind, HEADER, Struck, strike_request},
     login, mini_program, pay, token,
@@ -178,6 +178,9 @@ async fn handle(
         peer: peer.address,
         certificate: peer.certificate,
     };
+    if browser::is_path(&request.path) {
+        return Ok(respond(browser::answer(&shared, &request).await, None));
+    }
     if request.path.starts_with(control::PREFIX) {
         return Ok(respond(control::handle(&shared, &request).await, None));
     }

@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use weixin::MchId;
 
 use crate::{
-    Choice, Clock, Delivery, KeyMode, Ledger, PhoneError, Strictness, UnknownMerchant, pay, wire,
+    Choice, Clock, Delivery, KeyMode, Ledger, PhoneError, PhonePage, Strictness, UnknownMerchant, pay, wire,
     world::{Switches, World},
 };
 
@@ -34,6 +34,7 @@ pub(crate) struct Shared {
     /// The state file is behind.
     pub(crate) dirty: Notify,
     pub(crate) state_file: Option<PathBuf>,
+    pub(crate) phone_page: PhonePage,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }

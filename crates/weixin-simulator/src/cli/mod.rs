@@ -14,8 +14,8 @@ use weixin::{ApiV2Key, ApiV3Key, AppId, AppSecret, FieldError, MchId, pay::v3::K
 pub use key_files::KeyFileError;
 
 use crate::{
-    AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, Options, Scenario, ScenarioFileError,
-    Setup, Simulator, StartError,
+    AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, Options, PhonePage, Scenario,
+    ScenarioFileError, Setup, Simulator, StartError,
 };
 
 /// The arguments.
@@ -55,6 +55,12 @@ pub struct SimArgs {
     /// Play the story in this file
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
+    /// The server that the mini program on the phone in the browser calls
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub server: String,
+    /// The mini program on the phone in the browser: a folder with app.json. Without it the sample shop runs
+    #[arg(long, value_name = "DIR")]
+    pub program: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
@@ -95,6 +101,7 @@ impl SimArgs {
             state_file: self.state.clone(),
             magic_amounts: self.magic_amounts,
             scenario,
+            phone_page: PhonePage { server: Some(self.server.clone()), program: self.program.clone() },
             ..Options::demo()
         })
     }

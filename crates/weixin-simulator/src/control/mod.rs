@@ -5,8 +5,10 @@
 //! | `GET /_sim/status` | | time, apps, merchants, customers, counts |
 //! | `POST /_sim/wx/login` | `{appid, customer}` | `{code}`: what `wx.login` gives |
 //! | `POST /_sim/wx/requestPayment` | `{appid, customer, parameters: {timeStamp, nonceStr, package, signType, paySign}, choice: "pay" \| "cancel"}` | `{errMsg}`: what `wx.requestPayment` gives |
+//! | `POST /_sim/wx/paymentSheet` | `{appid, customer, parameters}` | `{sheet: {merchant, description, amount_fen, out_trade_no}}`, or `{errMsg}` if it does not open |
+//! | `POST /_sim/wx/request` | `{appid, url, method, header?, data?, timeout_ms?}` | `{statusCode, header, data}` or `{errMsg}`: what `wx.request` gives; only addresses of this machine are called |
 //! | `GET /_sim/ledger` | | every payment and refund as WeChat has it in its books |
-//! | `GET /_sim/wire?since=N` | | what went over the wire after exchange N, without secrets |
+//! | `GET /_sim/wire?since=N&wait_s=S` | | what went over the wire after exchange N, without secrets; sealed bodies also opened, as `request_opened` and `answer_opened`. With `wait_s` (up to 30) the answer waits for something to tell |
 //! | `GET /_sim/clock` | | `{now, offset_s}` |
 //! | `POST /_sim/clock` | `{advance_s}` or `{to}`, ahead or back | the same, afterwards |
 //! | `GET /_sim/faults` | | the faults that have not struck yet |
@@ -60,6 +62,8 @@ mod customer_service;
 mod refunds;
 mod set_up;
 mod trouble;
+mod wire;
+mod wx;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -98,6 +102,12 @@ fn refuse<T>(status: u16, message: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal { status, message: message.into() })
 }
 
+/// What somebody gets who may not call, for other pages than those of the control API.
+pub(crate) fn refusal(request: &Request) -> Option<Answer> {
+    let Refusal { status, message } = check_caller(request).err()?;
+    Some(Answer::new(status, "text/plain; charset=utf-8", message))
+}
+
 fn check_caller(request: &Request) -> Result<(), Refusal> {
     if !request.peer.ip().is_loopback() {
         return refuse(403, "the control API answers to this machine only");
@@ -134,7 +144,9 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
         ("POST", "wx/login") => login(shared, body(request)?),
         ("POST", "wx/requestPayment") => request_payment(shared, body(request)?),
         ("GET", "ledger") => Ok(json!(shared.ledger())),
-        ("GET", "wire") => wire(shared, request),
+        ("POST", "wx/paymentSheet") => wx::payment_sheet(shared, body(request)?),
+        ("POST", "wx/request") => wx::request(shared, body(request)?).await,
+        ("GET", "wire") => wire::wire(shared, request).await,
         ("GET", "clock") => Ok(clock(shared)),
         ("POST", "clock") => {
             trouble::move_clock(shared, body(request)?)?;
@@ -187,6 +199,8 @@ fn methods(path: &str) -> Option<&'static str> {
         "faults" | "outage" => Some("GET, POST or DELETE"),
         "wx/login"
         | "wx/requestPayment"
+        | "wx/paymentSheet"
+        | "wx/request"
         | "deliver"
         | "apps"
         | "merchants"
@@ -241,6 +255,7 @@ fn status(shared: &Shared) -> Value {
     });
     json!({
         "base_url": shared.base_url(),
+        "server": shared.phone_page.server,
         "tls_base_url": shared.tls_base_url(),
         "now": shared.time(&world),
         "seed": world.seed,
@@ -270,15 +285,6 @@ fn check_fault(fault: Fault) -> Result<Fault, Refusal> {
         Ok(()) => Ok(fault),
         Err(sentence) => refuse(400, sentence),
     }
-}
-
-fn wire(shared: &Shared, request: &Request) -> Result<Value, Refusal> {
-    let since = match request.query("since").map(str::parse) {
-        None => 0,
-        Some(Ok(since)) => since,
-        Some(Err(_)) => return refuse(400, "since must be the sequence number of an exchange"),
-    };
-    Ok(json!({ "exchanges": shared.wire.since(since) }))
 }
 
 #[derive(Deserialize)]

@@ -13,7 +13,7 @@ use weixin::{AppId, Fen};
 use weixin_simulator::{
     DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_ENCODING_AES_KEY, DEMO_MCHID,
     DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_PAID_TEMPLATE_ID, DEMO_PUBLIC_KEY_ID,
-    DEMO_PUBLIC_KEY_PEM, DEMO_PUSH_TOKEN, Options, PushSetup, Simulator,
+    DEMO_PUBLIC_KEY_PEM, DEMO_PUSH_TOKEN, Options, PhonePage, PushSetup, Simulator,
 };
 
 use super::{
@@ -23,9 +23,9 @@ use super::{
     serve::{Running, interrupted},
 };
 use crate::{
-    api_key::{self, Scope},
+    api_key::{self, NewKey, Scope},
     app::App,
-    clock::{system_clock, system_entropy},
+    clock::system_entropy,
     config::{Api, Config, LogFormat, empty_environment, new_master_key},
     database::{Realm, migrate},
     product::{self, Product},
@@ -43,6 +43,9 @@ pub(super) struct DevArgs {
     /// The first port to try for the server; the next free one is taken
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// The mini program on the phone: a folder with app.json. Without it the sample shop runs
+    #[arg(long, value_name = "FOLDER")]
+    program: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -81,19 +84,29 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
     let simulator = Simulator::start(Options {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(port.saturating_add(1))?)),
         state_file: Some(data.join("simulator.json")),
+        phone_page: PhonePage { server: Some(format!("http://127.0.0.1:{port}")), program: arguments.program.clone() },
         ..Options::demo()
     })
     .await?;
     let config = configuration(&Place { folder: data, port, api: Api::V3 }, &simulator.base_url())?;
-    migrate(&config.database, Realm::Simulated, system_clock()()).await?;
-    let server = Running::start(config).await?;
+    // One time for both: whoever moves WeChat's clock sees what the server does later.
+    let clock = simulator.clock();
+    migrate(&config.database, Realm::Simulated, clock()).await?;
+    let server = Running::start(config, clock).await?;
     add_sample_products(&server.app).await?;
-    switch_push_on(&simulator, &format!("http://{}", server.http.address())).await?;
+    switch_push_on(&simulator, port).await?;
     let key = development_key(data, &server).await?;
     announce(&arguments, &server, &simulator, &key);
     interrupted().await;
     server.stop().await;
     simulator.shutdown().await;
+    Ok(())
+}
+
+/// Message push, as its switch in WeChat's console: WeChat asks the server for its address first.
+pub(super) async fn switch_push_on(simulator: &Simulator, port: u16) -> Result<(), CliError> {
+    let setup = PushSetup::demo(&format!("http://127.0.0.1:{port}/wechat/push/{DEMO_APPID}"));
+    simulator.set_push(&simulator.demo_appid(), setup).await?;
     Ok(())
 }
 
@@ -182,13 +195,6 @@ pub(super) fn configuration(place: &Place<'_>, simulator: &str) -> Result<Config
     Ok(Config::parse(&text, &path, &empty_environment)?)
 }
 
-/// Switches message push on in the console of the simulated WeChat, which asks the server for its address.
-pub(super) async fn switch_push_on(simulator: &Simulator, server_url: &str) -> Result<(), CliError> {
-    let push = PushSetup::demo(&format!("{server_url}/wechat/push/{DEMO_APPID}"));
-    simulator.set_push(&simulator.demo_appid(), push).await?;
-    Ok(())
-}
-
 /// Puts the sample products on an empty shelf.
 pub(super) async fn add_sample_products(app: &App) -> Result<(), CliError> {
     let appid = AppId::parse(DEMO_APPID).map_err(|error| CliError::Usage(error.to_string()))?;
@@ -213,18 +219,21 @@ async fn development_key(data: &Path, server: &Running) -> Result<String, CliErr
         std::fs::remove_file(&path).map_err(CliError::file(format!("cannot remove {}", path.display())))?;
     }
     let (now, entropy) = (server.app.now(), system_entropy());
-    let key = api_key::create(&server.app.database, Realm::Simulated, "dev", Scope::ALL, now, &entropy).await?;
+    let new = NewKey { name: "dev".to_owned(), scopes: Scope::ALL.to_vec(), ..NewKey::default() };
+    let key = api_key::create(&server.app.database, Realm::Simulated, new, now, &entropy).await?;
     write_new(&path, &format!("{key}\n"), Readers::Owner)?;
     Ok(key)
 }
 
 fn announce(arguments: &DevArgs, server: &Running, simulator: &Simulator, key: &str) {
     let (address, wechat, data) = (server.http.address(), simulator.base_url(), arguments.data.display());
+    let phone = simulator.phone_url();
     if arguments.json {
         let object = serde_json::json!({
             "server": format!("http://{address}"),
             "wechat": wechat,
             "control": format!("{wechat}/_sim/"),
+            "phone": simulator.phone_url(),
             "api_key": key,
             "appid": DEMO_APPID,
             "data": data.to_string(),
@@ -235,6 +244,7 @@ fn announce(arguments: &DevArgs, server: &Running, simulator: &Simulator, key: &
     }
     anstream::println!(
         "Zhanggui runs on this machine. All keys are fake, no money moves.\n\n  \
+         phone     {phone}  (open it: a customer, a shop, and WeChat)\n  \
          server    http://{address}\n  \
          WeChat    {wechat}  (simulated; its control API is {wechat}/_sim/)\n  \
          API key   {key}\n  \

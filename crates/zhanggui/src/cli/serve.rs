@@ -6,11 +6,11 @@ use super::{CliError, ConfigArgument, log, open};
 use crate::{
     app::App,
     background::Background,
-    clock::{system_clock, system_entropy},
+    clock::{Clock, system_clock, system_entropy},
     config::Config,
-    customer_service,
+    customer_service, housekeeping,
     http::Server,
-    job, payment,
+    job, payment, webhook,
 };
 
 /// Arguments of `zhanggui serve`.
@@ -23,7 +23,7 @@ pub(super) struct ServeArgs {
 pub(super) async fn run(arguments: &ServeArgs) -> Result<(), CliError> {
     let config = arguments.config.load()?;
     log::start(config.log, "info");
-    let server = Running::start(config).await?;
+    let server = Running::start(config, system_clock()).await?;
     tracing::info!(server.address = %server.http.address(), "ready");
     interrupted().await;
     server.stop().await;
@@ -34,17 +34,19 @@ pub(super) async fn run(arguments: &ServeArgs) -> Result<(), CliError> {
 pub(super) struct Running {
     pub(super) app: Arc<App>,
     pub(super) http: Server,
-    background: [Background; 3],
+    background: Vec<Background>,
 }
 
 impl Running {
-    pub(super) async fn start(config: Config) -> Result<Self, CliError> {
+    pub(super) async fn start(config: Config, clock: Clock) -> Result<Self, CliError> {
         let database = open(&config).await?;
-        let app = App::new(config, database, system_clock(), system_entropy())?;
+        let app = App::new(config, database, clock, system_entropy())?;
         let http = Server::start(Arc::clone(&app)).await?;
-        let background = [
+        let background = vec![
             job::start(Arc::clone(&app)),
             payment::keep_keys_fresh(Arc::clone(&app)),
+            webhook::start(Arc::clone(&app)),
+            housekeeping::start(Arc::clone(&app)),
             customer_service::forget_old_pushes(Arc::clone(&app)),
         ];
         Ok(Self { app, http, background })
