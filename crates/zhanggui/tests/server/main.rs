@@ -18,6 +18,7 @@ mod picture;
 mod poll;
 mod prepay;
 mod push;
+mod refund;
 mod settle;
 mod start;
 mod subscribe_message;
