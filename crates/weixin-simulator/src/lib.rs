@@ -7,6 +7,7 @@
 //!
 //! * [`Simulator`]: the library handle. [`Phone`]: a customer.
 //! * [`control`]: the same over HTTP, for other languages.
+//! * `/phone`: the phone in a browser, see [`PhonePage`].
 //! * [`run`]: the command line.
 //! * [`PushSetup`], [`PushEvent`]: message push to the server of an app. [`Agents`]: the tool of WeChat's own agents.
 //! * [`MerchantV3Setup`], [`KeyMode`], [`Rotation`]: the keys of API v3. All that come with the crate are fake: the
@@ -22,6 +23,7 @@
 //! ```
 
 mod answer;
+mod browser;
 mod cli;
 mod clock;
 pub mod control;
@@ -38,6 +40,7 @@ mod platform;
 mod push;
 mod random;
 mod refunds;
+mod scenario;
 mod server;
 mod shared;
 mod state_file;
@@ -61,6 +64,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use weixin::{AppId, MchId, OpenId};
 
+pub use browser::PhonePage;
 pub use cli::{KeyFileError, RunError, SimArgs, run};
 pub use clock::{Clock, system_clock};
 pub use customer_service::{
@@ -86,8 +90,8 @@ pub use options::{
     DEMO_TLS_AUTHORITY_PEM, Delivery, MerchantSetup, MerchantV3Setup, Options, Setup, Strictness,
 };
 pub use pay::{
-    Api, Attempt, Choice, ForgeError, Forger, NotificationState, PhoneError, RefundEnding, RefundError, RefundSource,
-    UNPAID_CLOSED_AFTER_S,
+    Api, Attempt, Choice, ForgeError, Forger, NotificationState, PaymentSheet, PhoneError, RefundEnding, RefundError,
+    RefundSource, UNPAID_CLOSED_AFTER_S,
 };
 pub use phone::Phone;
 pub use platform::{
@@ -101,6 +105,8 @@ pub use state_file::StateError;
 pub use token::{CLASSIC_PER_DAY_MAX, FORCED_PAUSE_S, FORCED_PER_DAY_MAX};
 pub use wire::{Direction, EXCHANGES_KEPT, Exchange};
 
+use scenario::Director;
+pub use scenario::{Scenario, ScenarioError, ScenarioFileError, ScenarioReport, StepReport};
 pub(crate) use shared::Shared;
 use world::World;
 
@@ -121,6 +127,12 @@ impl Simulator {
         };
         world.set_up(&options.world);
         world.switches.magic_amounts = options.magic_amounts;
+        if let Some(scenario) = options.scenario {
+            if let Some(start) = scenario.start {
+                world.move_clock(start.duration_since(world.time((options.clock)())));
+            }
+            world.director = Some(Director::new(scenario, world.time((options.clock)())));
+        }
         let (listener, address) = bind(options.listen).await?;
         let (tls_listener, tls_address) = match options.listen_tls {
             Some(address) => Some(bind(address).await?).unzip(),
@@ -139,9 +151,11 @@ impl Simulator {
             push_work: Notify::new(),
             dirty: Notify::new(),
             state_file: options.state_file,
+            phone_page: options.phone_page,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
+        shared.play_scenario(&mut shared.world());
         if let Some(listener) = tls_listener {
             let acceptor = tls::acceptor().map_err(StartError::Tls)?;
             shared.tasks.spawn(server::listen(Arc::clone(&shared), listener, Some(acceptor)));
@@ -160,6 +174,11 @@ impl Simulator {
     /// Where it listens, for both API hosts: `http://127.0.0.1:…`, without a slash at the end.
     pub fn base_url(&self) -> String {
         self.shared.base_url()
+    }
+
+    /// Where the phone in the browser is.
+    pub fn phone_url(&self) -> String {
+        format!("{}{}/", self.base_url(), browser::PATH)
     }
 
     /// The app of the demonstration, for those who use [`Options::demo`] or [`Options::for_tests`].
@@ -221,6 +240,12 @@ impl Simulator {
     /// The simulator's time: the base clock and the offset.
     pub fn now(&self) -> Timestamp {
         self.shared.time(&self.shared.world())
+    }
+
+    /// The simulator's time as a clock for others, so that a server beside it lives in the same time.
+    pub fn clock(&self) -> Clock {
+        let shared = Arc::clone(&self.shared);
+        Arc::new(move || shared.time(&shared.world()))
     }
 
     /// Moves the simulator's time on. With [`Delivery::OnDemand`] nothing is sent by that.
@@ -304,6 +329,11 @@ impl Simulator {
     /// Faults that have not struck yet.
     pub fn faults(&self) -> Vec<Fault> {
         self.shared.world().faults.list().into_iter().cloned().collect()
+    }
+
+    /// How far the scenario is, if there is one.
+    pub fn scenario(&self) -> Option<ScenarioReport> {
+        self.shared.world().director.as_ref().map(Director::report)
     }
 
     /// What went over the wire: the last [`EXCHANGES_KEPT`] exchanges in both directions, without secrets.

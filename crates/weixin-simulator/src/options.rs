@@ -9,6 +9,8 @@ use weixin::{
 };
 
 use crate::{
+    Scenario,
+    browser::PhonePage,
     clock::{Clock, system_clock},
     merchant::MerchantCertificate,
     mini_program::{
@@ -78,6 +80,10 @@ pub struct Options {
     pub strictness: Strictness,
     /// Whether the amounts of [`crate::MAGIC_AMOUNTS`] order faults.
     pub magic_amounts: bool,
+    /// A story that is played from the start on. Its seed is not looked at here.
+    pub scenario: Option<Scenario>,
+    /// What the phone in the browser runs.
+    pub phone_page: PhonePage,
 }
 
 impl std::fmt::Debug for Options {
@@ -91,6 +97,8 @@ impl std::fmt::Debug for Options {
             .field("state_file", &self.state_file)
             .field("strictness", &self.strictness)
             .field("magic_amounts", &self.magic_amounts)
+            .field("scenario", &self.scenario.as_ref().map(|scenario| &scenario.title))
+            .field("phone_page", &self.phone_page)
             .finish_non_exhaustive()
     }
 }
@@ -118,6 +126,8 @@ impl Options {
             state_file: None,
             strictness: Strictness::default(),
             magic_amounts: true,
+            scenario: None,
+            phone_page: PhonePage::default(),
         }
     }
 }
@@ -207,8 +217,7 @@ impl AppSetup {
     pub fn new(appid: AppId, secret: AppSecret) -> Self {
         Self {
             name: appid.to_string(),
-            // Real ones have twelve hexadecimal digits, which say nothing.
-            original_id: format!("gh_{}", &appid.as_str()[6..]),
+            original_id: original_id(&appid),
             appid,
             secret,
             merchants: Vec::new(),
@@ -225,7 +234,7 @@ impl AppSetup {
             appid: constant(AppId::parse(DEMO_APPID)),
             secret: constant(AppSecret::parse(DEMO_APP_SECRET)),
             merchants: vec![constant(MchId::parse(DEMO_MCHID))],
-            name: "Demonstration shop".to_owned(),
+            name: "掌柜小铺".to_owned(),
             open_platform: None,
             original_id: DEMO_ORIGINAL_ID.to_owned(),
             push: None,
@@ -240,6 +249,11 @@ impl AppSetup {
             }],
         }
     }
+}
+
+/// An original id for an app that has not said its own. Real ones have twelve hexadecimal digits, which say nothing.
+pub(crate) fn original_id(appid: &AppId) -> String {
+    format!("gh_{}", &appid.as_str()[6..])
 }
 
 fn template(template_id: &str, title: &str, keys: &[&str]) -> TemplateSetup {
@@ -268,7 +282,7 @@ impl MerchantSetup {
         Self {
             mchid: constant(MchId::parse(DEMO_MCHID)),
             api_v2_key: constant(ApiV2Key::parse(DEMO_API_V2_KEY)),
-            name: "Demonstration merchant".to_owned(),
+            name: "掌柜小铺（模拟商户）".to_owned(),
         }
     }
 }

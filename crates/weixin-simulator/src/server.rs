@@ -20,7 +20,7 @@ use weixin::mini_program::{ErrCode, media_upload::PATH as UPLOAD};
 use crate::{
     Shared,
     answer::{Answer, AnswerBody, Cut, respond},
-    control,
+    browser, control,
     customer_service::{PICTURE_PREFIX, picture},
     fault::{FaultKind, HEADER, Struck, strike_request},
     login, mini_program, pay, token,
@@ -75,6 +75,12 @@ impl Request {
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether the text stands in the path, the query or the body.
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        let in_body = || self.body.windows(text.len()).any(|window| window == text.as_bytes());
+        text.is_empty() || self.path_and_query().contains(text) || in_body()
     }
 
     /// Path and query exactly as they came.
@@ -172,6 +178,9 @@ async fn handle(
         peer: peer.address,
         certificate: peer.certificate,
     };
+    if browser::is_path(&request.path) {
+        return Ok(respond(browser::answer(&shared, &request).await, None));
+    }
     if request.path.starts_with(control::PREFIX) {
         return Ok(respond(control::handle(&shared, &request).await, None));
     }
@@ -187,6 +196,7 @@ fn body_bytes_max(path: &str) -> usize {
 async fn handle_wechat(shared: &Arc<Shared>, request: &Request) -> Result<Response<AnswerBody>, Cut> {
     let (now, fault, answer) = {
         let mut world = shared.world();
+        shared.play_scenario(&mut world);
         let now = shared.time(&world);
         let fault = match strike_request(&mut world, now, request) {
             Struck::No => None,
@@ -194,6 +204,8 @@ async fn handle_wechat(shared: &Arc<Shared>, request: &Request) -> Result<Respon
             Struck::HeaderUnreadable(sentence) => return Ok(respond(Answer::new(400, "text/plain", sentence), None)),
         };
         let answer = answer_with_fault(shared, &mut world, now, request, fault.as_ref());
+        let pattern = pay::v3::pattern(&request.path).unwrap_or(&request.path);
+        shared.tell_scenario(&mut world, &request.path, pattern, |text| request.contains(text));
         (now, fault, answer)
     };
     shared.changed();

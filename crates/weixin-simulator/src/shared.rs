@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use weixin::MchId;
 
 use crate::{
-    Choice, Clock, Delivery, KeyMode, Ledger, PhoneError, Strictness, UnknownMerchant, pay, wire,
+    Choice, Clock, Delivery, KeyMode, Ledger, PhoneError, PhonePage, Strictness, UnknownMerchant, pay, wire,
     world::{Switches, World},
 };
 
@@ -34,6 +34,7 @@ pub(crate) struct Shared {
     /// The state file is behind.
     pub(crate) dirty: Notify,
     pub(crate) state_file: Option<PathBuf>,
+    pub(crate) phone_page: PhonePage,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -65,8 +66,8 @@ impl Shared {
     /// Moves the simulator's time on.
     pub(crate) fn advance(&self, by: SignedDuration) -> Timestamp {
         let mut world = self.world();
-        let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        world.offset_ms = world.offset_ms.saturating_add(by_ms);
+        world.move_clock(by);
+        self.play_scenario(&mut world);
         let now = self.time(&world);
         drop(world);
         self.changed();

@@ -95,7 +95,7 @@ const SECRET_NAMES: [&str; 3] = ["secret", "access_token", "session_key"];
 const REDACTED: &str = "[redacted]";
 
 /// Takes the secrets out of a path or body.
-fn redact(text: &str) -> String {
+pub(crate) fn redact(text: &str) -> String {
     let mut text = text.to_owned();
     for name in SECRET_NAMES {
         text = redact_between(&text, &format!("{name}="), |byte| byte == b'&');

@@ -27,6 +27,8 @@ pub(super) fn json(sim: &Simulator, setup: &Setup) -> Value {
         "tls_base_url": sim.tls_base_url(),
         "tls_authority_pem": DEMO_TLS_AUTHORITY_PEM,
         "control_url": format!("{url}/_sim/"),
+        "scenario": sim.scenario(),
+        "phone_url": sim.phone_url(),
         "apps": apps.collect::<Vec<_>>(),
         "push": { "token": DEMO_PUSH_TOKEN, "encoding_aes_key": DEMO_ENCODING_AES_KEY },
         "merchants": merchants.collect::<Vec<_>>(),
@@ -57,9 +59,9 @@ fn serials(merchant: &MerchantV3Setup) -> Vec<&str> {
 
 /// For people.
 pub(super) fn text(sim: &Simulator, setup: &Setup, keys: Option<&Path>) -> String {
-    let url = sim.base_url();
+    let (url, phone) = (sim.base_url(), sim.phone_url());
     let mut text = format!(
-        "WeChat is played at {url}\n\
+        "WeChat is played at {url}, the phone is {phone}\n\
          Use it in place of https://api.mch.weixin.qq.com and https://api.weixin.qq.com. No money moves, no key is real.\n"
     );
     if let Some(tls) = sim.tls_base_url() {
@@ -90,6 +92,9 @@ pub(super) fn text(sim: &Simulator, setup: &Setup, keys: Option<&Path>) -> Strin
         Some(directory) => format!("\n\nThe fake keys of API v3 are in {}", directory.display()),
         None => "\n\nThe fake keys of API v3: --write-keys DIR writes them, --json prints them".to_owned(),
     });
+    if let Some(scenario) = sim.scenario() {
+        text.push_str(&format!("\n\nScenario: {} ({} steps)", scenario.title, scenario.steps.len()));
+    }
     let appid = setup.apps.first().map_or("APPID", |app| app.appid.as_str());
     text.push_str(&format!(
         "\n\nA customer logs in, pays, and what became of it:\n\

@@ -5,8 +5,10 @@
 //! | `GET /_sim/status` | | time, apps, merchants, customers, counts |
 //! | `POST /_sim/wx/login` | `{appid, customer}` | `{code}`: what `wx.login` gives |
 //! | `POST /_sim/wx/requestPayment` | `{appid, customer, parameters: {timeStamp, nonceStr, package, signType, paySign}, choice: "pay" \| "cancel"}` | `{errMsg}`: what `wx.requestPayment` gives |
+//! | `POST /_sim/wx/paymentSheet` | `{appid, customer, parameters}` | `{sheet: {merchant, description, amount_fen, out_trade_no}}`, or `{errMsg}` if it does not open |
+//! | `POST /_sim/wx/request` | `{appid, url, method, header?, data?, timeout_ms?}` | `{statusCode, header, data}` or `{errMsg}`: what `wx.request` gives; only addresses of this machine are called |
 //! | `GET /_sim/ledger` | | every payment and refund as WeChat has it in its books |
-//! | `GET /_sim/wire?since=N` | | what went over the wire after exchange N, without secrets |
+//! | `GET /_sim/wire?since=N&wait_s=S` | | what went over the wire after exchange N, without secrets; sealed bodies also opened, as `request_opened` and `answer_opened`. With `wait_s` (up to 30) the answer waits for something to tell |
 //! | `GET /_sim/clock` | | `{now, offset_s}` |
 //! | `POST /_sim/clock` | `{advance_s}` or `{to}`, ahead or back | the same, afterwards |
 //! | `GET /_sim/faults` | | the faults that have not struck yet |
@@ -16,6 +18,7 @@
 //! | `POST /_sim/outage` | `{for_s}` or `{until}`: nobody gets an answer, and notifications are lost | the same, afterwards |
 //! | `DELETE /_sim/outage` | | it is over |
 //! | `POST /_sim/notifications/forge` | `{mchid, out_trade_no, forger?: "stranger" \| "with_key"}`: a payment that never was is told | the reply: `{at, http_status, accepted, error}` |
+//! | `GET /_sim/scenario` | | `{title, steps: [{name, line, done_at, failure}]}`, or `null` without one |
 //! | `POST /_sim/deliver` | | `{attempts}`: notifications that were due are sent |
 //! | `POST /_sim/apps` | `{appid, secret, merchants, name?, open_platform?, original_id?, templates?: [{template_id, title, keys, kind?: "one_time" \| "long_term"}], agents?: [{kf_account, nickname, online?}]}` | `{}` |
 //! | `POST /_sim/merchants` | `{mchid, api_v2_key?, name?}` and for API v3 `{api_v3_key?, certificates?: [{pem, standing?: "good" \| "revoked" \| "replaced"}], key_mode?}` | `{}` |
@@ -59,6 +62,8 @@ mod customer_service;
 mod refunds;
 mod set_up;
 mod trouble;
+mod wire;
+mod wx;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -67,14 +72,8 @@ use serde_json::{Value, json};
 use weixin::AppId;
 
 use crate::{
-    Choice, Fault, NOTIFICATION, PUSH, Shared,
-    answer::Answer,
-    deliver_due,
-    fault::Target,
-    mini_program,
-    pay::{self, REQUEST_PAYMENT_OK},
-    platform::public_key_id,
-    server::{ENDPOINTS, Request},
+    Choice, Fault, Shared, answer::Answer, deliver_due, fault, pay::REQUEST_PAYMENT_OK, platform::public_key_id,
+    scenario::Director, server::Request,
 };
 
 /// Where the control API begins.
@@ -101,6 +100,12 @@ struct Refusal {
 
 fn refuse<T>(status: u16, message: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal { status, message: message.into() })
+}
+
+/// What somebody gets who may not call, for other pages than those of the control API.
+pub(crate) fn refusal(request: &Request) -> Option<Answer> {
+    let Refusal { status, message } = check_caller(request).err()?;
+    Some(Answer::new(status, "text/plain; charset=utf-8", message))
 }
 
 fn check_caller(request: &Request) -> Result<(), Refusal> {
@@ -139,7 +144,9 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
         ("POST", "wx/login") => login(shared, body(request)?),
         ("POST", "wx/requestPayment") => request_payment(shared, body(request)?),
         ("GET", "ledger") => Ok(json!(shared.ledger())),
-        ("GET", "wire") => wire(shared, request),
+        ("POST", "wx/paymentSheet") => wx::payment_sheet(shared, body(request)?),
+        ("POST", "wx/request") => wx::request(shared, body(request)?).await,
+        ("GET", "wire") => wire::wire(shared, request).await,
         ("GET", "clock") => Ok(clock(shared)),
         ("POST", "clock") => {
             trouble::move_clock(shared, body(request)?)?;
@@ -160,6 +167,7 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
         ("DELETE", "outage") => Ok(trouble::end_outage(shared)),
         ("POST", "notifications/forge") => trouble::forge(shared, body(request)?).await,
         ("POST", "deliver") => Ok(json!({ "attempts": deliver_due(shared).await })),
+        ("GET", "scenario") => Ok(json!(shared.world().director.as_ref().map(Director::report))),
         ("POST", "apps") => set_up::app(shared, body(request)?),
         ("POST", "merchants") => set_up::merchant(shared, body(request)?),
         ("POST", "merchants/key_mode") => set_up::key_mode(shared, body(request)?),
@@ -186,11 +194,13 @@ fn unknown(method: &str, path: &str) -> Result<Value, Refusal> {
 /// The methods of a call that exists.
 fn methods(path: &str) -> Option<&'static str> {
     match path {
-        "status" | "ledger" | "wire" => Some("GET"),
+        "status" | "ledger" | "wire" | "scenario" => Some("GET"),
         "clock" | "platform" => Some("GET or POST"),
         "faults" | "outage" => Some("GET, POST or DELETE"),
         "wx/login"
         | "wx/requestPayment"
+        | "wx/paymentSheet"
+        | "wx/request"
         | "deliver"
         | "apps"
         | "merchants"
@@ -245,6 +255,7 @@ fn status(shared: &Shared) -> Value {
     });
     json!({
         "base_url": shared.base_url(),
+        "server": shared.phone_page.server,
         "tls_base_url": shared.tls_base_url(),
         "now": shared.time(&world),
         "seed": world.seed,
@@ -269,31 +280,11 @@ fn faults(shared: &Shared) -> Value {
     json!({ "faults": shared.world().faults.list() })
 }
 
-/// A fault that can never strike would be a mistake that nobody sees.
 fn check_fault(fault: Fault) -> Result<Fault, Refusal> {
-    if fault.per_mille > 1000 {
-        return refuse(400, "per_mille must be 0 to 1000");
+    match fault::check(&fault) {
+        Ok(()) => Ok(fault),
+        Err(sentence) => refuse(400, sentence),
     }
-    let Some(path) = fault.path.as_deref() else { return Ok(fault) };
-    let paths = || ENDPOINTS.into_iter().chain(mini_program::paths()).chain(pay::PATHS).chain(pay::v3::patterns());
-    let endpoint = paths().any(|known| known == path);
-    if ![NOTIFICATION, PUSH].contains(&path) && !endpoint && pay::v3::pattern(path).is_none() {
-        let paths: Vec<_> = paths().collect();
-        return refuse(400, format!("path must be {NOTIFICATION}, {PUSH} or one of {}", paths.join(" ")));
-    }
-    if !fault.kind.fits(Target::of(path)) {
-        return refuse(400, format!("{} does not happen at {path}", json!(fault.kind)));
-    }
-    Ok(fault)
-}
-
-fn wire(shared: &Shared, request: &Request) -> Result<Value, Refusal> {
-    let since = match request.query("since").map(str::parse) {
-        None => 0,
-        Some(Ok(since)) => since,
-        Some(Err(_)) => return refuse(400, "since must be the sequence number of an exchange"),
-    };
-    Ok(json!({ "exchanges": shared.wire.since(since) }))
 }
 
 #[derive(Deserialize)]

@@ -58,6 +58,19 @@ const EXPIRED: &str = "该订单已过期";
 /// The wording varies in reality.
 const OTHER_CUSTOMER: &str = "当前商户/订单异常，无法支付";
 
+/// What the customer reads on the payment sheet before typing the password.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PaymentSheet {
+    /// The merchant's name.
+    pub merchant: String,
+    /// What is bought.
+    pub description: String,
+    /// How much, in fen.
+    pub amount_fen: weixin::Fen,
+    /// The merchant's number. A real sheet does not show it.
+    pub out_trade_no: String,
+}
+
 impl World {
     /// `wx.requestPayment` on the phone of a customer. Paying starts the notifications.
     pub(crate) fn request_payment(
@@ -67,15 +80,77 @@ impl World {
         parameters: &Value,
         choice: Choice,
     ) -> Result<(), PhoneError> {
+        let (key, sign_type) = self.check_request_payment(now, customer, parameters)?;
+        if choice == Choice::Cancel {
+            return Err(PhoneError::Cancelled);
+        }
+        self.take_payment(now, key, sign_type);
+        Ok(())
+    }
+
+    /// The customer pays what was ordered last, without a mini program that calls `wx.requestPayment`: nobody checks a
+    /// signature. For scenarios, which do not see what the server gives to the phone.
+    pub(crate) fn pay_without_parameters(&mut self, now: Timestamp, key: &str) -> Result<(), PhoneError> {
+        let order = self.order(key, now).ok_or_else(|| failed(PREPAY_ID_WRONG))?;
+        match order.state {
+            OrderState::Paid { .. } => return Err(failed(PAID)),
+            OrderState::Closed => return Err(failed(EXPIRED)),
+            OrderState::NotPay if order.time_expire.is_some_and(|last| now > last) => return Err(failed(EXPIRED)),
+            OrderState::NotPay => {}
+        }
+        let prepay_id = order.prepay_ids.last().cloned().unwrap_or_default();
+        let prepay = self.prepays.get(&prepay_id);
+        let prepay = prepay.filter(|prepay| now.as_second() - prepay.made_at.as_second() < PREPAY_ID_VALID_S);
+        let declared = prepay.ok_or_else(|| failed(PREPAY_ID_WRONG))?.sign_type.clone();
+        self.take_payment(now, key.to_owned(), declared);
+        Ok(())
+    }
+
+    fn take_payment(&mut self, now: Timestamp, key: String, sign_type: Option<String>) {
+        let transaction_id = self.seed().transaction_id(&key, now);
+        let Some(order) = self.orders.get_mut(&key) else { return };
+        order.pay(now, transaction_id.clone(), sign_type);
+        let (mchid, total) = (order.mchid.clone(), order.total);
+        if order.notification.as_ref().is_some_and(Notification::is_pending) {
+            self.due.insert((now, Subject::Payment(key.clone())));
+        }
+        self.transactions.insert(transaction_id.to_string(), key);
+        self.earn(&mchid, total);
+    }
+
+    /// What the sheet shows, if it opens.
+    pub(crate) fn payment_sheet(
+        &mut self,
+        now: Timestamp,
+        customer: &str,
+        parameters: &Value,
+    ) -> Result<PaymentSheet, PhoneError> {
+        let (key, _) = self.check_request_payment(now, customer, parameters)?;
+        let order = self.orders.get(&key).ok_or_else(|| failed(PREPAY_ID_WRONG))?;
+        let mchid = order.mchid.as_str();
+        let description = order.parameter(if order.api == Api::V3 { "description" } else { "body" });
+        Ok(PaymentSheet {
+            merchant: self.merchants.get(mchid).map_or(mchid, |merchant| &merchant.name).to_owned(),
+            description: description.unwrap_or_default().to_owned(),
+            amount_fen: order.total,
+            out_trade_no: order.out_trade_no.clone(),
+        })
+    }
+
+    /// Everything that the phone checks before the sheet opens. Gives the key of the order and its `sign_type`.
+    fn check_request_payment(
+        &mut self,
+        now: Timestamp,
+        customer: &str,
+        parameters: &Value,
+    ) -> Result<(String, Option<String>), PhoneError> {
         let parameters = read(parameters)?;
-        let failed = |reason: &str| PhoneError::Failed(reason.to_owned());
         let prepay = parameters.prepay_id().and_then(|prepay_id| self.prepays.get(prepay_id.as_str()));
         let prepay = prepay.ok_or_else(|| failed(PREPAY_ID_WRONG))?;
         let (key, made_at, declared) = (prepay.order.clone(), prepay.made_at, prepay.sign_type.clone());
         // Customers are never taken away, and a prepay_id belongs to an order.
         let customer = self.customers.get(customer).ok_or_else(|| failed(OTHER_CUSTOMER))?;
         let (appid, openid) = (customer.appid.clone(), customer.openid.clone());
-        let seed = self.seed();
         let order = self.order(&key, now).filter(|order| order.appid == appid);
         let api = order.map(|order| order.api).ok_or_else(|| failed(PREPAY_ID_WRONG))?;
         let young = now.as_second() - made_at.as_second() < PREPAY_ID_VALID_S;
@@ -94,7 +169,7 @@ impl World {
             Api::V3 => verifies_v3(self.merchants_v3.get(mchid), &parameters, &appid),
         };
         signed.map_err(failed)?;
-        let order = self.orders.get_mut(&key).ok_or_else(|| failed(PREPAY_ID_WRONG))?;
+        let order = self.orders.get(&key).ok_or_else(|| failed(PREPAY_ID_WRONG))?;
         if !young {
             return Err(failed(PREPAY_ID_WRONG));
         }
@@ -103,23 +178,17 @@ impl World {
             return Err(failed(OTHER_CUSTOMER));
         }
         match order.state {
-            OrderState::Paid { .. } => return Err(failed(PAID)),
-            OrderState::Closed => return Err(failed(EXPIRED)),
-            OrderState::NotPay if order.time_expire.is_some_and(|last| now > last) => return Err(failed(EXPIRED)),
-            OrderState::NotPay if other_customer => return Err(failed(OTHER_CUSTOMER)),
-            OrderState::NotPay if choice == Choice::Cancel => return Err(PhoneError::Cancelled),
-            OrderState::NotPay => {}
+            OrderState::Paid { .. } => Err(failed(PAID)),
+            OrderState::Closed => Err(failed(EXPIRED)),
+            OrderState::NotPay if order.time_expire.is_some_and(|last| now > last) => Err(failed(EXPIRED)),
+            OrderState::NotPay if other_customer => Err(failed(OTHER_CUSTOMER)),
+            OrderState::NotPay => Ok((key, declared)),
         }
-        let transaction_id = seed.transaction_id(&key, now);
-        order.pay(now, transaction_id.clone(), declared);
-        let (mchid, total) = (order.mchid.clone(), order.total);
-        if order.notification.as_ref().is_some_and(Notification::is_pending) {
-            self.due.insert((now, Subject::Payment(key.clone())));
-        }
-        self.transactions.insert(transaction_id.to_string(), key);
-        self.earn(&mchid, total);
-        Ok(())
     }
+}
+
+fn failed(reason: &str) -> PhoneError {
+    PhoneError::Failed(reason.to_owned())
 }
 
 impl Order {

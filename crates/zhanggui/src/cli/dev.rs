@@ -11,8 +11,9 @@ use std::{
 
 use weixin::{AppId, Fen};
 use weixin_simulator::{
-    DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_MCHID, DEMO_MERCHANT_CERTIFICATE_PEM,
-    DEMO_MERCHANT_KEY_PEM, DEMO_PUBLIC_KEY_ID, DEMO_PUBLIC_KEY_PEM, Options, Simulator,
+    DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_ENCODING_AES_KEY, DEMO_MCHID,
+    DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_PAID_TEMPLATE_ID, DEMO_PUBLIC_KEY_ID,
+    DEMO_PUBLIC_KEY_PEM, DEMO_PUSH_TOKEN, Options, PhonePage, PushSetup, Simulator,
 };
 
 use super::{
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     api_key::{self, NewKey, Scope},
     app::App,
-    clock::{system_clock, system_entropy},
+    clock::system_entropy,
     config::{Api, Config, LogFormat, empty_environment, new_master_key},
     database::{Realm, migrate},
     product::{self, Product},
@@ -42,6 +43,9 @@ pub(super) struct DevArgs {
     /// The first port to try for the server; the next free one is taken
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// The mini program on the phone: a folder with app.json. Without it the sample shop runs
+    #[arg(long, value_name = "FOLDER")]
+    program: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -80,18 +84,29 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
     let simulator = Simulator::start(Options {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(port.saturating_add(1))?)),
         state_file: Some(data.join("simulator.json")),
+        phone_page: PhonePage { server: Some(format!("http://127.0.0.1:{port}")), program: arguments.program.clone() },
         ..Options::demo()
     })
     .await?;
     let config = configuration(&Place { folder: data, port, api: Api::V3 }, &simulator.base_url())?;
-    migrate(&config.database, Realm::Simulated, system_clock()()).await?;
-    let server = Running::start(config).await?;
+    // One time for both: whoever moves WeChat's clock sees what the server does later.
+    let clock = simulator.clock();
+    migrate(&config.database, Realm::Simulated, clock()).await?;
+    let server = Running::start(config, clock).await?;
     add_sample_products(&server.app).await?;
+    switch_push_on(&simulator, port).await?;
     let key = development_key(data, &server).await?;
     announce(&arguments, &server, &simulator, &key);
     interrupted().await;
     server.stop().await;
     simulator.shutdown().await;
+    Ok(())
+}
+
+/// Message push, as its switch in WeChat's console: WeChat asks the server for its address first.
+pub(super) async fn switch_push_on(simulator: &Simulator, port: u16) -> Result<(), CliError> {
+    let setup = PushSetup::demo(&format!("http://127.0.0.1:{port}/wechat/push/{DEMO_APPID}"));
+    simulator.set_push(&simulator.demo_appid(), setup).await?;
     Ok(())
 }
 
@@ -170,7 +185,10 @@ pub(super) fn configuration(place: &Place<'_>, simulator: &str) -> Result<Config
          api_v3_key = \"{DEMO_API_V3_KEY}\"\n\
          public_key_id = \"{DEMO_PUBLIC_KEY_ID}\"\npublic_key_file = \"pub_key.pem\"\n\
          api_v2_key = \"{DEMO_API_V2_KEY}\"\n\n\
-         [[app]]\nappid = \"{DEMO_APPID}\"\nsecret = \"{DEMO_APP_SECRET}\"\nmerchant = \"{DEMO_MCHID}\"\n"
+         [[app]]\nappid = \"{DEMO_APPID}\"\nsecret = \"{DEMO_APP_SECRET}\"\nmerchant = \"{DEMO_MCHID}\"\n\n\
+         [app.push]\ntoken = \"{DEMO_PUSH_TOKEN}\"\nencoding_aes_key = \"{DEMO_ENCODING_AES_KEY}\"\n\n\
+         [[app.subscribe_message]]\nname = \"paid\"\ntemplate_id = \"{DEMO_PAID_TEMPLATE_ID}\"\non = \"order.paid\"\n\
+         data = {{ character_string1 = \"{{order_number}}\", amount2 = \"{{amount_yuan}}元\", time3 = \"{{paid_at}}\" }}\n"
     );
     let path = data.join("zhanggui.toml");
     std::fs::write(&path, &text).map_err(CliError::file(format!("cannot write {}", path.display())))?;
@@ -209,11 +227,13 @@ async fn development_key(data: &Path, server: &Running) -> Result<String, CliErr
 
 fn announce(arguments: &DevArgs, server: &Running, simulator: &Simulator, key: &str) {
     let (address, wechat, data) = (server.http.address(), simulator.base_url(), arguments.data.display());
+    let phone = simulator.phone_url();
     if arguments.json {
         let object = serde_json::json!({
             "server": format!("http://{address}"),
             "wechat": wechat,
             "control": format!("{wechat}/_sim/"),
+            "phone": simulator.phone_url(),
             "api_key": key,
             "appid": DEMO_APPID,
             "data": data.to_string(),
@@ -224,6 +244,7 @@ fn announce(arguments: &DevArgs, server: &Running, simulator: &Simulator, key: &
     }
     anstream::println!(
         "Zhanggui runs on this machine. All keys are fake, no money moves.\n\n  \
+         phone     {phone}  (open it: a customer, a shop, and WeChat)\n  \
          server    http://{address}\n  \
          WeChat    {wechat}  (simulated; its control API is {wechat}/_sim/)\n  \
          API key   {key}\n  \

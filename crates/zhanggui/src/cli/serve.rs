@@ -6,7 +6,7 @@ use super::{CliError, ConfigArgument, log, open};
 use crate::{
     app::App,
     background::Background,
-    clock::{system_clock, system_entropy},
+    clock::{Clock, system_clock, system_entropy},
     config::Config,
     customer_service, housekeeping,
     http::Server,
@@ -23,7 +23,7 @@ pub(super) struct ServeArgs {
 pub(super) async fn run(arguments: &ServeArgs) -> Result<(), CliError> {
     let config = arguments.config.load()?;
     log::start(config.log, "info");
-    let server = Running::start(config).await?;
+    let server = Running::start(config, system_clock()).await?;
     tracing::info!(server.address = %server.http.address(), "ready");
     interrupted().await;
     server.stop().await;
@@ -38,9 +38,9 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) async fn start(config: Config) -> Result<Self, CliError> {
+    pub(super) async fn start(config: Config, clock: Clock) -> Result<Self, CliError> {
         let database = open(&config).await?;
-        let app = App::new(config, database, system_clock(), system_entropy())?;
+        let app = App::new(config, database, clock, system_entropy())?;
         let http = Server::start(Arc::clone(&app)).await?;
         let background = vec![
             job::start(Arc::clone(&app)),
