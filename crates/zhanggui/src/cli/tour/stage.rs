@@ -97,8 +97,8 @@ impl Stage {
         let server_url = format!("http://{}:{port}", Ipv4Addr::LOCALHOST);
         switch_push_on(&simulator, port).await?;
         let (now, entropy) = (app.now(), system_entropy());
-        let desk = NewKey { name: "desk".to_owned(), scopes: vec![Scope::Messages], ..NewKey::default() };
-        let desk_key = api_key::create(&app.database, Realm::Simulated, desk, now, &entropy).await?;
+        let new = NewKey { name: "desk".to_owned(), scopes: vec![Scope::Messages], ..NewKey::default() };
+        let desk_key = api_key::create(&app.database, Realm::Simulated, new, now, &entropy).await?;
         // Loopback without TLS: no certificates are looked for, and no proxy is asked.
         let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build();
         let client = client.map_err(|error| CliError::Usage(format!("the phone has no network: {error}")))?;
