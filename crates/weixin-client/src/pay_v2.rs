@@ -263,7 +263,7 @@ pub enum NotAuthentic {
     /// The signature is missing or wrong. Often the merchant's key is not the one that WeChat knows.
     #[error("{0}")]
     Signature(SignatureError),
-    /// Signed, but for another app or merchant.
-    #[error("the answer belongs to another app or merchant")]
+    /// Signed, but for another app or merchant, or about another number.
+    #[error("the answer belongs to another app, merchant or number")]
     OtherParty,
 }

@@ -53,7 +53,8 @@ impl PayV3Client {
     /// Makes a call. The nonce must be new for each call; what is repeated in here is repeated with the same one.
     ///
     /// A merchant without any key of WeChat Pay gets the platform certificates first. A signature says that WeChat
-    /// wrote the answer, not what it answers: compare the numbers in it with those that were asked for.
+    /// wrote the answer, not what it answers: of refunds the numbers and amounts are compared here; of the others, compare
+    /// the numbers in the answer with those that were asked for.
     pub async fn call<C: Call>(
         &self,
         merchant: &MerchantV3,
@@ -68,6 +69,9 @@ impl PayV3Client {
         let (answer, headers) = self.ask(merchant, &message).await?;
         let verified = self.believe(merchant, &headers, &answer.body).await.map_err(CallErrorV3::NotAuthentic)?;
         let read = read_answer::<C>(verified).map_err(Unreadable::V3)?;
+        if !call.is_answered_by(&read) {
+            return Err(CallErrorV3::OtherNumber);
+        }
         let request_id = answer.request_id();
         let request_body = message.body.unwrap_or_default();
         Ok(Answered { answer: read, evidence: Evidence { request_body, answer_body: answer.body, request_id } })
@@ -294,6 +298,9 @@ pub enum CallErrorV3 {
     /// An answer that nobody proved to be WeChat's.
     #[error("WeChat Pay's answer is not authentic")]
     NotAuthentic(#[source] VerifyError),
+    /// An authentic answer about something else than was asked.
+    #[error("WeChat Pay's answer is about another number or amount")]
+    OtherNumber,
     /// Nothing is known that an answer could be verified with, and the platform certificates could not be had.
     /// Nothing was sent now.
     #[error("there is no key of WeChat Pay to verify an answer with")]

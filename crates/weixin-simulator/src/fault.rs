@@ -1,10 +1,23 @@
-//! What the simulator can be told to do wrong: by path, so many times, in the order of the telling.
+//! What the simulator can be told to do wrong: by rule (path, number, times, chance), by magic amount, by a header of the
+//! request, or by an outage.
 //!
-//! The first fault of the queue that fits a request strikes it and counts down. One request is struck by one fault.
+//! One message is struck by one fault: an outage strikes everything, then the header speaks, then the first rule of the
+//! queue that fits, then the amount.
+
+mod magic;
+mod queue;
+mod strike;
+mod text;
 
 use serde::{Deserialize, Serialize};
 
-use crate::pay::{self, Api};
+use crate::pay;
+
+pub(crate) use magic::ending_of_refund;
+pub use magic::{MAGIC_AMOUNTS, MagicAmount, MagicMoment};
+pub(crate) use queue::Faults;
+pub(crate) use strike::{Struck, strike_notification, strike_push, strike_request};
+pub use text::HEADER;
 
 /// The `path` that stands for the notifications that WeChat sends.
 pub const NOTIFICATION: &str = "notification";
@@ -21,9 +34,18 @@ pub struct Fault {
     /// endpoint of WeChat.
     #[serde(default)]
     pub path: Option<String>,
-    /// How many requests it strikes.
+    /// How many messages it strikes.
     #[serde(default = "once")]
     pub times: u32,
+    /// How many messages that it could strike it lets pass first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub after: u32,
+    /// How many of a thousand messages it strikes, of those that it could. Which ones, the seed decides.
+    #[serde(default = "always", skip_serializing_if = "is_always")]
+    pub per_mille: u16,
+    /// Only messages in which this text stands: a number of an order or a refund, for example.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
     /// What goes wrong.
     pub kind: FaultKind,
 }
@@ -32,15 +54,47 @@ const fn once() -> u32 {
     1
 }
 
+const fn always() -> u16 {
+    1000
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+const fn is_always(per_mille: &u16) -> bool {
+    *per_mille == always()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 impl Fault {
     /// Strikes the next request to any endpoint.
     pub fn new(kind: FaultKind) -> Self {
-        Self { path: None, times: 1, kind }
+        Self { path: None, times: 1, after: 0, per_mille: always(), about: None, kind }
     }
 
     /// Strikes the next request to one endpoint.
     pub fn on(path: &str, kind: FaultKind) -> Self {
-        Self { path: Some(path.to_owned()), times: 1, kind }
+        Self { path: Some(path.to_owned()), ..Self::new(kind) }
+    }
+
+    /// Lets so many pass first.
+    #[must_use]
+    pub fn after(self, after: u32) -> Self {
+        Self { after, ..self }
+    }
+
+    /// Strikes so many of a thousand.
+    #[must_use]
+    pub fn per_mille(self, per_mille: u16) -> Self {
+        Self { per_mille, ..self }
+    }
+
+    /// Strikes only where this text stands.
+    #[must_use]
+    pub fn about(self, text: &str) -> Self {
+        Self { about: Some(text.to_owned()), ..self }
     }
 
     /// Strikes so many requests.
@@ -65,12 +119,18 @@ pub enum FaultKind {
     NoAnswerAfter,
     /// The request takes effect; the connection breaks in the middle of the answer.
     HalfAnswer,
+    /// The request takes effect; the answer is cut in its middle, but looks whole.
+    Broken,
     /// The request takes effect; the answer comes so many real milliseconds later.
     Hang(u64),
     /// The request takes effect; the answer has no signature. Also for notifications.
     Unsigned,
     /// The request takes effect; the answer has a wrong signature. Also for notifications.
     WrongSignature,
+    /// The request takes effect; the answer, properly signed, is for another merchant.
+    ForeignMerchant,
+    /// The request takes effect; the answer, properly signed, is about another number.
+    ForeignNumber,
     /// API v3. The request takes effect; the signature is good, but ten minutes old. Also for notifications.
     Stale,
     /// API v3. The request takes effect; a key signs that was never published, under its own name. Also for
@@ -119,6 +179,10 @@ pub enum FaultKind {
     UnknownField,
     /// Notifications only: the attempt is made so many simulated seconds later.
     Delay(u32),
+    /// Notifications only: the attempt is made right after the next other one, or after an hour if none comes.
+    Reordered,
+    /// Notifications only: it comes again so many simulated seconds later, although it was accepted.
+    Again(u32),
     /// Pushes only: sealed for another app.
     OtherApp,
     /// Pushes only: in clear text, whatever the app has agreed on.
@@ -154,6 +218,10 @@ impl FaultKind {
         match (self, target) {
             (kind, Target::Notification) => kind.is_for_notifications() || kind.is_of_signatures(),
             (kind, Target::Request(_)) if kind.is_for_notifications() => false,
+            (Kind::ForeignMerchant, Target::Request(path)) => {
+                pay::is_path(path) || path.starts_with("/v3/pay/transactions/")
+            }
+            (Kind::ForeignNumber, Target::Request(path)) => pay::answers_with_a_number(path),
             (kind, Target::Push) => kind.is_for_pushes(),
             (Kind::OtherApp | Kind::ClearText, Target::Request(_)) => false,
             (Kind::Unsigned | Kind::WrongSignature, Target::Request(path)) => {
@@ -181,6 +249,8 @@ impl FaultKind {
                 | Kind::OtherMerchant
                 | Kind::UnknownField
                 | Kind::Delay(_)
+                | Kind::Reordered
+                | Kind::Again(_)
         )
     }
 
@@ -217,108 +287,4 @@ pub(crate) enum Attempt {
     First,
     /// It is.
     Repeat,
-}
-
-/// The faults that are still to strike.
-#[derive(Default)]
-pub(crate) struct Faults(Vec<Fault>);
-
-impl Faults {
-    pub(crate) fn add(&mut self, fault: Fault) {
-        if fault.times > 0 {
-            self.0.push(fault);
-        }
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    pub(crate) fn list(&self) -> &[Fault] {
-        &self.0
-    }
-
-    /// The fault that strikes this request, if any. `pattern` is the path with the names of its numbers in braces.
-    pub(crate) fn take_request(&mut self, path: &str, pattern: &str, attempt: Attempt) -> Option<FaultKind> {
-        let here = |wanted: &str| wanted == path || wanted == pattern;
-        self.take(|fault| {
-            fault.path.as_deref().is_none_or(here)
-                && fault.kind.fits(Target::Request(path))
-                && (fault.kind != FaultKind::Probe || attempt == Attempt::First)
-        })
-    }
-
-    /// The fault that strikes this notification, if any. Without a path only the kinds that are for notifications do.
-    pub(crate) fn take_notification(&mut self, api: Api, attempt: Attempt) -> Option<FaultKind> {
-        self.take(|fault| {
-            let here = match fault.path.as_deref() {
-                Some(path) => path == NOTIFICATION && fault.kind.fits(Target::Notification),
-                None => fault.kind.is_for_notifications(),
-            };
-            here && (api == Api::V3 || !fault.kind.is_of_v3_signatures())
-                && (fault.kind != FaultKind::Probe || attempt == Attempt::First)
-        })
-    }
-
-    /// The fault that strikes this push, if any. One without a path never does, unless it is for pushes only.
-    pub(crate) fn take_push(&mut self) -> Option<FaultKind> {
-        self.take(|fault| match fault.path.as_deref() {
-            Some(path) => path == PUSH && fault.kind.fits(Target::Push),
-            None => matches!(fault.kind, FaultKind::OtherApp | FaultKind::ClearText),
-        })
-    }
-
-    fn take(&mut self, fits: impl Fn(&Fault) -> bool) -> Option<FaultKind> {
-        let index = self.0.iter().position(fits)?;
-        self.0[index].times -= 1;
-        let kind = self.0[index].kind.clone();
-        if self.0[index].times == 0 {
-            self.0.remove(index);
-        }
-        Some(kind)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fault_strikes_its_path_so_many_times_and_is_gone() {
-        let mut faults = Faults::default();
-        faults.add(Fault::on("/pay/closeorder", FaultKind::Html).times(2));
-        assert_eq!(faults.take_request("/pay/orderquery", "/pay/orderquery", Attempt::First), None);
-        assert_eq!(faults.take_request("/pay/closeorder", "/pay/closeorder", Attempt::First), Some(FaultKind::Html));
-        assert_eq!(faults.take_request("/pay/closeorder", "/pay/closeorder", Attempt::First), Some(FaultKind::Html));
-        assert_eq!(faults.take_request("/pay/closeorder", "/pay/closeorder", Attempt::First), None);
-    }
-
-    #[test]
-    fn a_fault_waits_for_a_request_that_it_can_strike() {
-        let mut faults = Faults::default();
-        faults.add(Fault::new(FaultKind::Errcode(-1)));
-        assert_eq!(faults.take_request("/pay/orderquery", "/pay/orderquery", Attempt::First), None);
-        assert_eq!(
-            faults.take_request("/sns/jscode2session", "/sns/jscode2session", Attempt::First),
-            Some(FaultKind::Errcode(-1))
-        );
-    }
-
-    #[test]
-    fn faults_of_requests_leave_notifications_alone() {
-        let mut faults = Faults::default();
-        faults.add(Fault::new(FaultKind::Unsigned));
-        assert_eq!(faults.take_notification(Api::V2, Attempt::First), None);
-        faults.add(Fault::on(NOTIFICATION, FaultKind::Unsigned));
-        assert_eq!(faults.take_notification(Api::V2, Attempt::First), Some(FaultKind::Unsigned));
-    }
-
-    #[test]
-    fn a_probe_waits_for_a_first_attempt_of_api_v3() {
-        let mut faults = Faults::default();
-        faults.add(Fault::on(NOTIFICATION, FaultKind::Probe));
-        assert_eq!(faults.take_notification(Api::V2, Attempt::First), None);
-        assert_eq!(faults.take_notification(Api::V3, Attempt::Repeat), None);
-        assert_eq!(faults.take_notification(Api::V3, Attempt::First), Some(FaultKind::Probe));
-    }
 }

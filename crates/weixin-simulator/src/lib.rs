@@ -45,6 +45,7 @@ mod shared;
 mod state_file;
 mod tls;
 mod token;
+mod trouble;
 mod wire;
 mod world;
 
@@ -69,7 +70,9 @@ pub use customer_service::{
     AgentError, AgentLine, Agents, Allowance, ChatLine, CustomerMessage, ENTERING_ALLOWS, FAILURE_LINE, Grant,
     Handover, MESSAGE_ALLOWS, SESSION_LAPSES_AFTER_S, Said, Sent, Session, Speaker, Waiting, Way,
 };
-pub use fault::{Fault, FaultKind, NOTIFICATION, PUSH};
+pub use fault::{
+    Fault, FaultKind, HEADER as FAULT_HEADER, MAGIC_AMOUNTS, MagicAmount, MagicMoment, NOTIFICATION, PUSH,
+};
 pub use ledger::{ConversationEntry, Ledger, Payment, RefundEntry};
 pub use login::{LOGINS_PER_MINUTE_MAX, SESSION_KEY_STAYS_S, UnknownApp};
 pub use merchant::{MerchantCertificate, Standing};
@@ -86,8 +89,8 @@ pub use options::{
     DEMO_TLS_AUTHORITY_PEM, Delivery, MerchantSetup, MerchantV3Setup, Options, Setup, Strictness,
 };
 pub use pay::{
-    Api, Attempt, Choice, NotificationState, PaymentSheet, PhoneError, RefundEnding, RefundError, RefundSource,
-    UNPAID_CLOSED_AFTER_S,
+    Api, Attempt, Choice, ForgeError, Forger, NotificationState, PaymentSheet, PhoneError, RefundEnding, RefundError,
+    RefundSource, UNPAID_CLOSED_AFTER_S,
 };
 pub use phone::Phone;
 pub use platform::{
@@ -120,6 +123,7 @@ impl Simulator {
             None => World::new(options.seed),
         };
         world.set_up(&options.world);
+        world.switches.magic_amounts = options.magic_amounts;
         let (listener, address) = bind(options.listen).await?;
         let (tls_listener, tls_address) = match options.listen_tls {
             Some(address) => Some(bind(address).await?).unzip(),
@@ -314,7 +318,7 @@ impl Simulator {
 
     /// Faults that have not struck yet.
     pub fn faults(&self) -> Vec<Fault> {
-        self.shared.world().faults.list().to_vec()
+        self.shared.world().faults.list().into_iter().cloned().collect()
     }
 
     /// What went over the wire: the last [`EXCHANGES_KEPT`] exchanges in both directions, without secrets.

@@ -79,6 +79,8 @@ pub struct Options {
     pub strictness: Strictness,
     /// What the phone in the browser runs.
     pub phone_page: PhonePage,
+    /// Whether the amounts of [`crate::MAGIC_AMOUNTS`] order faults.
+    pub magic_amounts: bool,
 }
 
 impl std::fmt::Debug for Options {
@@ -92,6 +94,7 @@ impl std::fmt::Debug for Options {
             .field("state_file", &self.state_file)
             .field("strictness", &self.strictness)
             .field("phone_page", &self.phone_page)
+            .field("magic_amounts", &self.magic_amounts)
             .finish_non_exhaustive()
     }
 }
@@ -99,7 +102,7 @@ impl std::fmt::Debug for Options {
 impl Options {
     /// For tests: a free port, the demonstration's app and merchant, nothing sent unless the test says so.
     pub fn for_tests(seed: u64, clock: Clock) -> Self {
-        Self { seed, clock, delivery: Delivery::OnDemand, ..Self::demo() }
+        Self { seed, clock, delivery: Delivery::OnDemand, magic_amounts: false, ..Self::demo() }
     }
 
     /// Where it wants to listen.
@@ -119,6 +122,7 @@ impl Options {
             state_file: None,
             strictness: Strictness::default(),
             phone_page: PhonePage::default(),
+            magic_amounts: true,
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     answer::{Answer, AnswerBody, Cut, respond},
     browser, control,
     customer_service::{PICTURE_PREFIX, picture},
-    fault::FaultKind,
+    fault::{FaultKind, HEADER, Struck, strike_request},
     login, mini_program, pay, token,
     wire::{Direction, Exchange},
     world::World,
@@ -37,7 +37,7 @@ const PICTURE_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Headers that are kept in the log of the wire.
-const HEADERS_OF_INTEREST: [&str; 8] = [
+const HEADERS_OF_INTEREST: [&str; 9] = [
     "host",
     "content-type",
     "content-length",
@@ -47,6 +47,7 @@ const HEADERS_OF_INTEREST: [&str; 8] = [
     // API v3. A signature is no secret.
     "authorization",
     "wechatpay-serial",
+    HEADER,
 ];
 
 /// A request that has arrived whole.
@@ -190,8 +191,11 @@ async fn handle_wechat(shared: &Arc<Shared>, request: &Request) -> Result<Respon
     let (now, fault, answer) = {
         let mut world = shared.world();
         let now = shared.time(&world);
-        let (pattern, attempt) = (pay::v3::pattern(&request.path), pay::v3::attempt(&world, request));
-        let fault = world.faults.take_request(&request.path, pattern.unwrap_or(&request.path), attempt);
+        let fault = match strike_request(&mut world, now, request) {
+            Struck::No => None,
+            Struck::By(fault) => Some(fault),
+            Struck::HeaderUnreadable(sentence) => return Ok(respond(Answer::new(400, "text/plain", sentence), None)),
+        };
         let answer = answer_with_fault(shared, &mut world, now, request, fault.as_ref());
         (now, fault, answer)
     };

@@ -79,6 +79,12 @@ pub(crate) struct World {
     pub(crate) content_words: ContentWords,
     #[serde(default)]
     pub(crate) switches: Switches,
+    /// What magic amounts have struck once.
+    #[serde(default)]
+    pub(crate) magic_spent: BTreeSet<String>,
+    /// Notifications that wait for another one to go first, and until when at most.
+    #[serde(skip)]
+    pub(crate) held_back: Vec<Subject>,
     /// When which notification is due; made again from orders and refunds after loading.
     #[serde(skip)]
     pub(crate) due: BTreeSet<(Timestamp, Subject)>,
@@ -123,6 +129,10 @@ pub(crate) struct Switches {
     pub(crate) refund_after_s: u32,
     /// How a refund ends that is made from now on.
     pub(crate) refund_ending: RefundEnding,
+    /// Whether amounts order faults.
+    pub(crate) magic_amounts: bool,
+    /// Until when nobody gets an answer.
+    pub(crate) outage_until: Option<Timestamp>,
 }
 
 impl Default for Switches {
@@ -132,6 +142,8 @@ impl Default for Switches {
             probe_per_mille: 0,
             refund_after_s: REFUND_AFTER_S,
             refund_ending: RefundEnding::default(),
+            magic_amounts: false,
+            outage_until: None,
         }
     }
 }
@@ -166,9 +178,11 @@ impl World {
             notices: Vec::new(),
             content_words: ContentWords::default(),
             switches: Switches::default(),
+            magic_spent: BTreeSet::new(),
+            held_back: Vec::new(),
             due: BTreeSet::new(),
             probed: BTreeSet::new(),
-            faults: Faults::default(),
+            faults: Faults::seeded(seed),
         }
     }
 
@@ -180,6 +194,11 @@ impl World {
     /// The simulator's time, given the time of the base clock.
     pub(crate) fn time(&self, base: Timestamp) -> Timestamp {
         base.saturating_add(SignedDuration::from_millis(self.offset_ms)).unwrap_or(base)
+    }
+
+    /// Whether nobody gets an answer now.
+    pub(crate) fn is_out(&self, now: Timestamp) -> bool {
+        self.switches.outage_until.is_some_and(|until| now < until)
     }
 
     /// Adds apps and merchants, or replaces their settings. What they have done stays.
@@ -217,6 +236,7 @@ impl World {
     /// Puts together what is not in the file. An attempt that was under way when the process ended is made again:
     /// WeChat, too, delivers at least once.
     pub(crate) fn after_loading(&mut self) {
+        self.faults = Faults::seeded(self.seed);
         let payments = self.orders.iter().map(|(key, order)| (Subject::Payment(key.clone()), &order.notification));
         let refunds = self.refunds.iter().map(|(key, refund)| (Subject::Refund(key.clone()), &refund.notification));
         let echoes = self.echoes.iter().map(|(key, echo)| (Subject::Echo(key.clone()), &echo.notification));

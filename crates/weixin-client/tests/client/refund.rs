@@ -19,7 +19,8 @@ use weixin::{
     },
 };
 use weixin_client::{
-    Answered, CallError, CallErrorV3, ClientCertificate, Hosts, MerchantKeyV2, PayV2Client, Transport, TransportOptions,
+    Answered, CallError, CallErrorV3, ClientCertificate, Hosts, MerchantKeyV2, NotAuthentic, PayV2Client, Transport,
+    TransportOptions,
 };
 use weixin_simulator::{
     Choice, DEMO_API_V2_KEY, DEMO_MCHID, DEMO_MERCHANT_P12, DEMO_TLS_AUTHORITY_PEM, Fault, FaultKind, MerchantV3Setup,
@@ -157,6 +158,9 @@ async fn a_refund_whose_answer_is_lost_is_sent_again_with_the_same_number_and_ma
         FaultKind::WrongSignature,
         FaultKind::Html,
         FaultKind::Status(502),
+        FaultKind::Broken,
+        FaultKind::ForeignMerchant,
+        FaultKind::ForeignNumber,
         FaultKind::ErrCodeAfter("SYSTEMERROR".to_owned()),
         FaultKind::ErrCode("BIZERR_NEED_RETRY".to_owned()),
     ] {
@@ -166,6 +170,8 @@ async fn a_refund_whose_answer_is_lost_is_sent_again_with_the_same_number_and_ma
         assert_eq!(error.refund_refusal(), RefundRefusal::TryAgain, "{fault:?}");
     }
     shop.refund("R-1", 80).await.unwrap();
+    shop.sim.inject(Fault::on(RefundQuery::PATH, FaultKind::ForeignNumber));
+    assert!(matches!(shop.state("R-1").await, Err(CallError::NotAuthentic(NotAuthentic::OtherParty))));
     assert_eq!(shop.sim.ledger().refunds.len(), 1);
 }
 

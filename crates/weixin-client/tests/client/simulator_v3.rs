@@ -15,7 +15,7 @@ use weixin::{
             jsapi::{JsapiAnswer, JsapiOrder, PATH as JSAPI},
             notification,
             query::QueryByOutTradeNo,
-            refund::{PaymentNo, RefundAmount, RefundQuery, RefundRequest},
+            refund::{FrozenRefund, PaymentNo, RefundAmount, RefundQuery, RefundRequest},
         },
     },
 };
@@ -190,6 +190,20 @@ async fn a_payment_is_refunded() {
     assert_eq!(asked.state, RefundState::Processing);
     let query = RefundQuery { out_refund_no: request.out_refund_no.clone() };
     assert_eq!(shop.call(&query).await.unwrap().refund_id, asked.refund_id);
+    let frozen = FrozenRefund(Call::body(&request));
+    assert_eq!(shop.call(&frozen).await.unwrap().refund_id, asked.refund_id);
+    for path in ["/v3/refund/domestic/refunds", "/v3/refund/domestic/refunds/{out_refund_no}"] {
+        shop.sim.inject(Fault::on(path, FaultKind::ForeignNumber).times(2));
+    }
+    for error in [
+        shop.call(&query).await.unwrap_err(),
+        shop.call(&request).await.unwrap_err(),
+        shop.call(&frozen).await.unwrap_err(),
+    ] {
+        assert!(matches!(error, CallErrorV3::OtherNumber) && error.outcome_is_unknown(), "{error:?}");
+    }
+    shop.call(&request).await.unwrap();
+    assert_eq!(shop.sim.ledger().refunds.len(), 1);
 }
 
 #[tokio::test]

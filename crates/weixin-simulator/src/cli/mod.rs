@@ -54,6 +54,9 @@ pub struct SimArgs {
     /// The mini program on the phone in the browser: a folder with app.json. Without it the sample shop runs
     #[arg(long, value_name = "DIR")]
     pub program: Option<PathBuf>,
+    /// Let amounts from 9990.01 to 9990.99 yuan order faults
+    #[arg(long)]
+    pub magic_amounts: bool,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
@@ -91,6 +94,7 @@ impl SimArgs {
             world: Setup { apps, merchants, merchants_v3 },
             state_file: self.state.clone(),
             phone_page: PhonePage { server: Some(self.server.clone()), program: self.program.clone() },
+            magic_amounts: self.magic_amounts,
             ..Options::demo()
         })
     }

@@ -10,17 +10,21 @@
 //! | `GET /_sim/ledger` | | every payment and refund as WeChat has it in its books |
 //! | `GET /_sim/wire?since=N&wait_s=S` | | what went over the wire after exchange N, without secrets; sealed bodies also opened, as `request_opened` and `answer_opened`. With `wait_s` (up to 30) the answer waits for something to tell |
 //! | `GET /_sim/clock` | | `{now, offset_s}` |
-//! | `POST /_sim/clock` | `{advance_s}` | the same, afterwards |
+//! | `POST /_sim/clock` | `{advance_s}` or `{to}`, ahead or back | the same, afterwards |
 //! | `GET /_sim/faults` | | the faults that have not struck yet |
-//! | `POST /_sim/faults` | `{path?, times?, kind}`, for example `{"path": "/pay/unifiedorder", "kind": {"err_code": "SYSTEMERROR"}}` `{"kind": "no_answer_after"}` or `{"path": "/v3/pay/transactions/jsapi", "kind": {"v3_error": {"status": 429, "code": "FREQUENCY_LIMITED"}}}`; see [`Fault`] | all faults |
+//! | `POST /_sim/faults` | `{path?, times?, after?, per_mille?, about?, kind}`, for example `{"path": "/pay/unifiedorder", "kind": {"err_code": "SYSTEMERROR"}}` `{"kind": "no_answer_after"}` or `{"path": "/v3/pay/transactions/jsapi", "kind": {"v3_error": {"status": 429, "code": "FREQUENCY_LIMITED"}}}`; see [`Fault`] | all faults |
 //! | `DELETE /_sim/faults` | | no faults |
+//! | `GET /_sim/outage` | | `{outage_until, is_out}` |
+//! | `POST /_sim/outage` | `{for_s}` or `{until}`: nobody gets an answer, and notifications are lost | the same, afterwards |
+//! | `DELETE /_sim/outage` | | it is over |
+//! | `POST /_sim/notifications/forge` | `{mchid, out_trade_no, forger?: "stranger" \| "with_key"}`: a payment that never was is told | the reply: `{at, http_status, accepted, error}` |
 //! | `POST /_sim/deliver` | | `{attempts}`: notifications that were due are sent |
 //! | `POST /_sim/apps` | `{appid, secret, merchants, name?, open_platform?, original_id?, templates?: [{template_id, title, keys, kind?: "one_time" \| "long_term"}], agents?: [{kf_account, nickname, online?}]}` | `{}` |
 //! | `POST /_sim/merchants` | `{mchid, api_v2_key?, name?}` and for API v3 `{api_v3_key?, certificates?: [{pem, standing?: "good" \| "revoked" \| "replaced"}], key_mode?}` | `{}` |
 //! | `POST /_sim/merchants/key_mode` | `{mchid, key_mode: "certificates" \| "public_key" \| "both"}`; see [`crate::KeyMode`] | `{}` |
 //! | `POST /_sim/merchants/money` | `{mchid, balance_fen?, refund_address?}`: what there is to refund from (`null`: no limit), and where the merchant platform reports refunds without an address of their own | `{}` |
-//! | `GET /_sim/platform` | | `{rotation, probe_per_mille, refund_after_s, refund_ending}` |
-//! | `POST /_sim/platform` | any of `{rotation: "first_only" \| "both_published" \| "second_signs" \| "second_only", probe_per_mille, refund_after_s, refund_ending: "success" \| "abnormal" \| "closed"}`; see [`crate::Rotation`] and [`crate::RefundEnding`] | the same, afterwards |
+//! | `GET /_sim/platform` | | `{rotation, probe_per_mille, refund_after_s, refund_ending, magic_amounts, outage_until}` |
+//! | `POST /_sim/platform` | any of `{rotation: "first_only" \| "both_published" \| "second_signs" \| "second_only", probe_per_mille, refund_after_s, refund_ending: "success" \| "abnormal" \| "closed", magic_amounts}`; see [`crate::Rotation`], [`crate::RefundEnding`] and [`crate::MAGIC_AMOUNTS`] | the same, afterwards |
 //! | `POST /_sim/refunds/end` | `{mchid, out_refund_no, ending: "success" \| "abnormal" \| "closed"}`: a refund that is under way or abnormal ends now | `{}` |
 //! | `POST /_sim/refunds/platform` | `{mchid, out_trade_no, refund_fen}`: somebody refunds by hand at the merchant platform | `{out_refund_no}` |
 //! | `GET /_sim/push?appid=` | | `{push}`: the setting of message push, or null |
@@ -43,6 +47,9 @@
 //! | `POST /_sim/content_words` | `{risky: [], review: []}` | `{}`: what content checks find |
 //! | `POST /_sim/customers/block` | `{appid, customer, blocked?}` | `{}`: log-in is refused with 40226 |
 //!
+//! A request to WeChat may order its own fault with the header `X-Sim-Fault`: `no_answer_after`, `hang:2000`,
+//! `err_code:SYSTEMERROR`, `v3_error:429:FREQUENCY_LIMITED` or a kind as JSON.
+//!
 //! Bodies are JSON with `Content-Type: application/json`; unknown fields are refused. An error is
 //! `{"error": {"message": …}}`.
 //!
@@ -53,12 +60,12 @@
 mod customer_service;
 mod refunds;
 mod set_up;
+mod trouble;
 mod wire;
 mod wx;
 
 use std::{net::IpAddr, sync::Arc};
 
-use jiff::SignedDuration;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use weixin::AppId;
@@ -147,8 +154,7 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
         ("GET", "wire") => wire::wire(shared, request).await,
         ("GET", "clock") => Ok(clock(shared)),
         ("POST", "clock") => {
-            let Advance { advance_s } = body(request)?;
-            shared.advance(SignedDuration::from_secs(advance_s));
+            trouble::move_clock(shared, body(request)?)?;
             Ok(clock(shared))
         }
         ("GET", "faults") => Ok(faults(shared)),
@@ -161,6 +167,10 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
             shared.world().faults.clear();
             Ok(faults(shared))
         }
+        ("GET", "outage") => Ok(trouble::outage(shared)),
+        ("POST", "outage") => trouble::begin_outage(shared, body(request)?),
+        ("DELETE", "outage") => Ok(trouble::end_outage(shared)),
+        ("POST", "notifications/forge") => trouble::forge(shared, body(request)?).await,
         ("POST", "deliver") => Ok(json!({ "attempts": deliver_due(shared).await })),
         ("POST", "apps") => set_up::app(shared, body(request)?),
         ("POST", "merchants") => set_up::merchant(shared, body(request)?),
@@ -190,11 +200,20 @@ fn methods(path: &str) -> Option<&'static str> {
     match path {
         "status" | "ledger" | "wire" => Some("GET"),
         "clock" | "platform" => Some("GET or POST"),
-        "faults" => Some("GET, POST or DELETE"),
-        "wx/login" | "wx/requestPayment" | "wx/paymentSheet" | "wx/request" | "deliver" | "apps" | "merchants"
-        | "merchants/key_mode" | "merchants/money" | "refunds/end" | "refunds/platform" | "customers/block" => {
-            Some("POST")
-        }
+        "faults" | "outage" => Some("GET, POST or DELETE"),
+        "wx/login"
+        | "wx/requestPayment"
+        | "wx/paymentSheet"
+        | "wx/request"
+        | "deliver"
+        | "apps"
+        | "merchants"
+        | "merchants/key_mode"
+        | "notifications/forge"
+        | "merchants/money"
+        | "refunds/end"
+        | "refunds/platform"
+        | "customers/block" => Some("POST"),
         _ => None,
     }
 }
@@ -267,6 +286,9 @@ fn faults(shared: &Shared) -> Value {
 
 /// A fault that can never strike would be a mistake that nobody sees.
 fn check_fault(fault: Fault) -> Result<Fault, Refusal> {
+    if fault.per_mille > 1000 {
+        return refuse(400, "per_mille must be 0 to 1000");
+    }
     let Some(path) = fault.path.as_deref() else { return Ok(fault) };
     let paths = || ENDPOINTS.into_iter().chain(mini_program::paths()).chain(pay::PATHS).chain(pay::v3::patterns());
     let endpoint = paths().any(|known| known == path);
@@ -278,12 +300,6 @@ fn check_fault(fault: Fault) -> Result<Fault, Refusal> {
         return refuse(400, format!("{} does not happen at {path}", json!(fault.kind)));
     }
     Ok(fault)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Advance {
-    advance_s: i64,
 }
 
 #[derive(Deserialize)]

@@ -107,6 +107,7 @@ pub(super) struct PlatformCall {
     probe_per_mille: Option<u16>,
     refund_after_s: Option<u32>,
     refund_ending: Option<RefundEnding>,
+    magic_amounts: Option<bool>,
 }
 
 pub(super) fn change_platform(shared: &Shared, call: PlatformCall) -> Result<Value, Refusal> {
@@ -114,12 +115,14 @@ pub(super) fn change_platform(shared: &Shared, call: PlatformCall) -> Result<Val
         return refuse(400, "probe_per_mille must be 0 to 1000");
     }
     shared.switch(|switches| {
-        let Switches { rotation, probe_per_mille, refund_after_s, refund_ending } = *switches;
+        let Switches { rotation, probe_per_mille, refund_after_s, refund_ending, magic_amounts, .. } = *switches;
         *switches = Switches {
             rotation: call.rotation.unwrap_or(rotation),
             probe_per_mille: call.probe_per_mille.unwrap_or(probe_per_mille),
             refund_after_s: call.refund_after_s.unwrap_or(refund_after_s),
             refund_ending: call.refund_ending.unwrap_or(refund_ending),
+            magic_amounts: call.magic_amounts.unwrap_or(magic_amounts),
+            ..*switches
         };
     });
     Ok(platform(shared))

@@ -14,7 +14,8 @@ use weixin::{
     xml::{Fields, XmlError},
 };
 
-use crate::{server::Request, world::World};
+use super::{FOREIGN_NUMBER, v3::notify::OTHER_MERCHANT};
+use crate::{fault::FaultKind, server::Request, world::World};
 
 /// A request whose signature is good.
 pub(super) struct Message {
@@ -41,7 +42,7 @@ pub(super) struct Success {
 
 impl Envelope {
     /// Writes a success in the order of real answers.
-    pub(super) fn success(&self, success: &Success) -> Fields {
+    pub(super) fn success(&self, success: &Success, fault: Option<&FaultKind>) -> Fields {
         let mut fields = Fields::new();
         fields
             .set("return_code", "SUCCESS")
@@ -55,6 +56,16 @@ impl Envelope {
         fields.set("nonce_str", self.nonce_str.as_str()).set("sign", "").set("result_code", "SUCCESS");
         for (name, value) in success.fields.iter() {
             fields.set(name, value);
+        }
+        match fault {
+            Some(FaultKind::ForeignMerchant) => drop(fields.set("mch_id", OTHER_MERCHANT)),
+            Some(FaultKind::ForeignNumber) => {
+                let told = ["out_refund_no", "out_refund_no_0", "out_trade_no"];
+                if let Some(name) = told.into_iter().find(|name| fields.get(name).is_some()) {
+                    fields.set(name, FOREIGN_NUMBER);
+                }
+            }
+            _ => {}
         }
         v2::signed(fields, &self.key, self.sign_type)
     }

@@ -8,10 +8,13 @@ use std::{
 
 use reqwest::header;
 use tokio::sync::Semaphore;
-use weixin::pay::v2::notification::{REPLY_TIMEOUT_S, is_accepted};
+use weixin::{
+    MchId,
+    pay::v2::notification::{REPLY_TIMEOUT_S, is_accepted},
+};
 
 use super::{
-    Api,
+    Api, ForgeError, Forger,
     notify::{Attempt, Letter},
 };
 use crate::{
@@ -48,6 +51,24 @@ pub(crate) async fn deliver_due(shared: &Arc<Shared>) -> usize {
     }
     under_way.join_all().await;
     count
+}
+
+/// Posts a forged notification. The books of WeChat do not know of it, the log of the wire does.
+pub(crate) async fn forge_notification(
+    shared: &Arc<Shared>,
+    mchid: &MchId,
+    out_trade_no: &str,
+    forger: Forger,
+) -> Result<Attempt, ForgeError> {
+    let letter = {
+        let world = shared.world();
+        let now = shared.time(&world);
+        world.forge(now, mchid, out_trade_no, forger)?
+    };
+    let (attempt, mut exchange) = shared.mailer.post(&letter).await;
+    exchange.note = Some(exchange.note.map_or_else(|| "forged".to_owned(), |note| format!("forged: {note}")));
+    shared.wire.record(exchange);
+    Ok(attempt)
 }
 
 /// Sends what is due as soon as it is due, until the simulator is shut down.
@@ -110,7 +131,8 @@ impl Mailer {
             }
             _ => [self.post(&letter).await].into_iter().unzip(),
         };
-        shared.world().attempted(&letter.subject, attempts);
+        let again_s = if let Some(FaultKind::Again(again_s)) = letter.fault { Some(again_s) } else { None };
+        shared.world().attempted(&letter.subject, attempts, again_s);
         shared.changed();
         // Last, so that whoever follows the log finds the attempt in the ledger.
         for exchange in exchanges {

@@ -10,6 +10,7 @@
 mod certificate;
 mod checks;
 mod fields;
+mod forge;
 mod mailer;
 mod notify;
 mod order;
@@ -31,7 +32,8 @@ use weixin::{
     xml::Fields,
 };
 
-pub(crate) use mailer::{Mailer, deliver_due, reason, run_automatically};
+pub use forge::{ForgeError, Forger};
+pub(crate) use mailer::{Mailer, deliver_due, forge_notification, reason, run_automatically};
 pub use notify::{Attempt, NotificationState};
 pub(crate) use notify::{Subject, after, is_loopback};
 pub use order::UNPAID_CLOSED_AFTER_S;
@@ -143,6 +145,16 @@ pub(crate) fn is_path(path: &str) -> bool {
     PATHS.contains(&path)
 }
 
+/// Whether an answer from there tells a number of the merchant.
+pub(crate) fn answers_with_a_number(path: &str) -> bool {
+    [OrderQuery::PATH, RefundRequest::PATH, RefundQuery::PATH].contains(&path)
+        || path.starts_with("/v3/refund/")
+        || (path.starts_with("/v3/pay/transactions/") && !path.ends_with("/jsapi") && !path.ends_with("/close"))
+}
+
+/// A number that no merchant has asked about.
+const FOREIGN_NUMBER: &str = "ANOTHER-NUMBER-0001";
+
 /// Answers a request to WeChat Pay.
 pub(crate) fn answer(
     strictness: &Strictness,
@@ -199,7 +211,7 @@ fn process(
         _ => result,
     };
     match result {
-        Ok(success) => message.envelope.success(&success),
+        Ok(success) => message.envelope.success(&success, fault),
         Err(failure) => failure.write(Some(&message.envelope)),
     }
 }

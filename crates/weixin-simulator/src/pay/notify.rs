@@ -38,6 +38,18 @@ pub(crate) enum Subject {
     Echo(String),
 }
 
+impl Subject {
+    /// The key of what is told of.
+    pub(crate) fn key(&self) -> &str {
+        match self {
+            Self::Payment(key) | Self::Refund(key) | Self::Echo(key) => key,
+        }
+    }
+}
+
+/// How long a notification waits for another one to go first, in simulated seconds.
+const HELD_BACK_S: u32 = 3600;
+
 /// The duty to tell the merchant of a payment or a refund.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Notification {
@@ -143,11 +155,14 @@ impl World {
         while let Some((due_at, subject)) = self.due.first().cloned().filter(|(due_at, _)| *due_at <= now) {
             self.due.remove(&(due_at, subject.clone()));
             let fault = self.notification_fault(&subject, now);
-            if let Some(FaultKind::Delay(delay_s)) = fault {
-                self.set_due(&subject, after(now, delay_s));
-                continue;
+            match fault {
+                Some(FaultKind::Delay(delay_s)) => self.set_due(&subject, after(now, delay_s)),
+                Some(FaultKind::Reordered) => {
+                    self.set_due(&subject, after(now, HELD_BACK_S));
+                    self.held_back.push(subject);
+                }
+                fault => letters.extend(self.letter(subject, now, fault)),
             }
-            letters.extend(self.letter(subject, now, fault));
         }
         letters
     }
@@ -157,7 +172,7 @@ impl World {
         let repeat = self.notification(subject).is_some_and(|notification| !notification.attempts.is_empty());
         let attempt = if repeat { fault::Attempt::Repeat } else { fault::Attempt::First };
         let api = self.api(subject);
-        if let Some(fault) = self.faults.take_notification(api, attempt) {
+        if let Some(fault) = fault::strike_notification(self, now, api, attempt, subject.key()) {
             return Some(fault);
         }
         let counter = now.as_millisecond().unsigned_abs();
@@ -242,13 +257,20 @@ impl World {
     }
 
     /// Writes an attempt down. One that was not accepted is repeated after the pause of the schedule.
-    pub(super) fn attempted(&mut self, subject: &Subject, attempts: Vec<Attempt>) {
-        let Some(notification) = self.notification(subject) else { return };
+    pub(super) fn attempted(&mut self, subject: &Subject, attempts: Vec<Attempt>, again_s: Option<u32>) {
         let Some(at) = attempts.first().map(|attempt| attempt.at) else { return };
+        for held_back in std::mem::take(&mut self.held_back).into_iter().filter(|waiting| waiting != subject) {
+            self.due.retain(|(_, waiting)| *waiting != held_back);
+            self.set_due(&held_back, at);
+        }
+        let Some(notification) = self.notification(subject) else { return };
         let accepted = attempts.iter().any(|attempt| attempt.accepted);
         notification.attempts.extend(attempts);
         if accepted {
             notification.state = NotificationState::Accepted;
+            if let Some(again_s) = again_s {
+                self.set_due(subject, after(at, again_s));
+            }
             return;
         }
         let pause = RETRY_PAUSES_S.get(notification.failures).copied();
@@ -333,7 +355,7 @@ fn refund_letter_v2(
 }
 
 /// The API v2 key of nobody.
-const OTHER_KEY: &str = "strangerStrangerStranger00000000";
+pub(super) const OTHER_KEY: &str = "strangerStrangerStranger00000000";
 
 /// The notification without its signature, in alphabetical order as in reality. `sign_type` is there if the order
 /// had it.

@@ -19,7 +19,7 @@ use super::{
     Api, Order, OrderState, Subject,
     notify::{Notification, after},
 };
-use crate::{options::Strictness, world::World};
+use crate::{fault::ending_of_refund, options::Strictness, world::World};
 
 /// How many refunds an order can have.
 const REFUNDS_MAX: usize = 50;
@@ -222,7 +222,8 @@ impl World {
         application: Application,
         (out_trade_no, transaction_id): (OutTradeNo, TransactionId),
     ) {
-        let arrives_at = after(now, self.switches.refund_after_s);
+        let (magic_ending, magic_s) = ending_of_refund(self, application.refund);
+        let arrives_at = after(now, magic_s.unwrap_or(self.switches.refund_after_s));
         let (url, told_in) = self.refund_address(&application);
         let refund = Refund {
             out_trade_no,
@@ -230,7 +231,7 @@ impl World {
             refund_id: self.seed().refund_id(&key, now),
             created_at: now,
             arrives_at,
-            ending: self.switches.refund_ending,
+            ending: magic_ending.unwrap_or(self.switches.refund_ending),
             told_in,
             notification: url.map(|url| Notification::new(url, arrives_at)),
             mchid: application.mchid,

@@ -9,7 +9,12 @@ use weixin::{
 };
 
 use super::{PushSetup, outbox::Push, setup::address};
-use crate::{fault::FaultKind, options::constant, random::Seed, world::World};
+use crate::{
+    fault::{FaultKind, strike_push},
+    options::constant,
+    random::Seed,
+    world::World,
+};
 
 /// How old a push is with [`FaultKind::Stale`], in seconds: older than any repeat of WeChat.
 const STALE_S: i64 = 8 * 24 * 3600;
@@ -48,7 +53,7 @@ impl World {
     pub(super) fn take_due_pushes(&mut self, now: Timestamp) -> Vec<Letter> {
         let mut letters = Vec::new();
         while let Some(number) = self.outbox.take_due(now) {
-            let fault = self.faults.take_push();
+            let fault = strike_push(self, now);
             if let Some(FaultKind::Delay(delay_s)) = fault {
                 self.outbox.set_due(number, crate::pay::after(now, delay_s));
                 continue;

@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod codes;
 mod control;
 mod envelope;
 mod fault;
 mod login;
+mod magic;
 mod mini_program;
 mod notification;
 mod order;
@@ -13,6 +15,7 @@ mod phone;
 mod push;
 mod refund_v2;
 mod repeatable;
+mod rules;
 mod support;
 mod tls;
 mod token;

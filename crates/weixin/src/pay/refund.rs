@@ -30,6 +30,16 @@ pub struct Refund {
     pub user_received_account: Option<String>,
 }
 
+impl Refund {
+    /// Whether it is a refund of this payment.
+    pub fn belongs_to(&self, payment: &PaymentNo) -> bool {
+        match payment {
+            PaymentNo::TransactionId(number) => self.transaction_id == *number,
+            PaymentNo::OutTradeNo(number) => self.out_trade_no == *number,
+        }
+    }
+}
+
 /// The number by which a payment is named. WeChat's own is preferred, and wins if a message carries both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -12,8 +12,8 @@ use std::{
 use weixin::{AppId, Fen};
 use weixin_simulator::{
     DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_ENCODING_AES_KEY, DEMO_MCHID,
-    DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_PUBLIC_KEY_ID, DEMO_PUBLIC_KEY_PEM, DEMO_PUSH_TOKEN,
-    Options, PhonePage, PushSetup, Simulator,
+    DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_PAID_TEMPLATE_ID, DEMO_PUBLIC_KEY_ID,
+    DEMO_PUBLIC_KEY_PEM, DEMO_PUSH_TOKEN, Options, PhonePage, PushSetup, Simulator,
 };
 
 use super::{
@@ -94,19 +94,12 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
     migrate(&config.database, Realm::Simulated, clock()).await?;
     let server = Running::start(config, clock).await?;
     add_sample_products(&server.app).await?;
-    switch_push_on(&simulator, port).await?;
+    switch_push_on(&simulator, &format!("http://{}", server.http.address())).await?;
     let key = development_key(data, &server).await?;
     announce(&arguments, &server, &simulator, &key);
     interrupted().await;
     server.stop().await;
     simulator.shutdown().await;
-    Ok(())
-}
-
-/// Message push, as its switch in WeChat's console: WeChat asks the server for its address first.
-async fn switch_push_on(simulator: &Simulator, port: u16) -> Result<(), CliError> {
-    let setup = PushSetup::demo(&format!("http://127.0.0.1:{port}/wechat/push/{DEMO_APPID}"));
-    simulator.set_push(&simulator.demo_appid(), setup).await?;
     Ok(())
 }
 
@@ -186,11 +179,20 @@ pub(super) fn configuration(place: &Place<'_>, simulator: &str) -> Result<Config
          public_key_id = \"{DEMO_PUBLIC_KEY_ID}\"\npublic_key_file = \"pub_key.pem\"\n\
          api_v2_key = \"{DEMO_API_V2_KEY}\"\n\n\
          [[app]]\nappid = \"{DEMO_APPID}\"\nsecret = \"{DEMO_APP_SECRET}\"\nmerchant = \"{DEMO_MCHID}\"\n\n\
-         [app.push]\ntoken = \"{DEMO_PUSH_TOKEN}\"\nencoding_aes_key = \"{DEMO_ENCODING_AES_KEY}\"\n"
+         [app.push]\ntoken = \"{DEMO_PUSH_TOKEN}\"\nencoding_aes_key = \"{DEMO_ENCODING_AES_KEY}\"\n\n\
+         [[app.subscribe_message]]\nname = \"paid\"\ntemplate_id = \"{DEMO_PAID_TEMPLATE_ID}\"\non = \"order.paid\"\n\
+         data = {{ character_string1 = \"{{order_number}}\", amount2 = \"{{amount_yuan}}元\", time3 = \"{{paid_at}}\" }}\n"
     );
     let path = data.join("zhanggui.toml");
     std::fs::write(&path, &text).map_err(CliError::file(format!("cannot write {}", path.display())))?;
     Ok(Config::parse(&text, &path, &empty_environment)?)
+}
+
+/// Switches message push on in the console of the simulated WeChat, which asks the server for its address.
+pub(super) async fn switch_push_on(simulator: &Simulator, server_url: &str) -> Result<(), CliError> {
+    let push = PushSetup::demo(&format!("{server_url}/wechat/push/{DEMO_APPID}"));
+    simulator.set_push(&simulator.demo_appid(), push).await?;
+    Ok(())
 }
 
 /// Puts the sample products on an empty shelf.

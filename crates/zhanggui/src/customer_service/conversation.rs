@@ -88,7 +88,7 @@ pub async fn read(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MessagesAsked {
-    /// The cursor of the last page: what was said before it.
+    /// The cursor of the last page, which is the id of a message: what was said before it.
     before: Option<String>,
     limit: Option<i64>,
 }
@@ -105,14 +105,17 @@ pub async fn messages(
 ) -> Result<Json<Value>, Problem> {
     caller.key_with(Scope::Messages)?;
     let limit = page_limit(asked.limit)?;
-    let before = asked.before.as_deref().map(|cursor| place_of(cursor, id::Kind::Message)).transpose()?;
+    if asked.before.as_deref().is_some_and(|id| !id::is(id::Kind::Message, id)) {
+        return Err(cursor_unknown());
+    }
     let conversation = load(&app, &conversation_id).await?;
     let reading = Arc::clone(&app);
-    let read = move |tx: &mut Tx| store::message::list(tx, &reading, &conversation.id, before.as_ref(), limit + 1);
+    let read =
+        move |tx: &mut Tx| store::message::list(tx, &reading, &conversation.id, asked.before.as_deref(), limit + 1);
     let mut page = app.database.read(read).await?;
     let has_more = page.len() as i64 > limit;
     page.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let before = page.last().filter(|_| has_more).map(|last| cursor_of(last.said, &last.id));
+    let before = page.last().filter(|_| has_more).map(|last| last.id.clone());
     let messages: Vec<Value> = page.iter().map(super::Message::view).collect();
     Ok(Json(json!({ "messages": messages, "before": before, "has_more": has_more })))
 }
@@ -293,6 +296,10 @@ fn place_of(cursor: &str, kind: id::Kind) -> Result<(i64, String), Problem> {
     let place = cursor.split_once('.').and_then(|(time, id)| Some((time.parse().ok()?, id)));
     match place {
         Some((time, id)) if id::is(kind, id) => Ok((time, id.to_owned())),
-        _ => Err(Problem::new(Code::CursorUnknown, "Send the cursor as the last page gave it, or leave it out.")),
+        _ => Err(cursor_unknown()),
     }
+}
+
+fn cursor_unknown() -> Problem {
+    Problem::new(Code::CursorUnknown, "Send the cursor as the last page gave it, or leave it out.")
 }

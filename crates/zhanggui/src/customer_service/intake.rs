@@ -19,6 +19,7 @@ use super::{
     store::{
         self,
         conversation::Parties,
+        message::Place,
         push::{NewPush, StoredAnswer},
     },
     unanswered,
@@ -130,7 +131,8 @@ impl Intake<'_> {
             created: now,
             updated: now,
         };
-        store::message::insert(tx, app, &message, None)?;
+        let msg_id = pushed.msg_id.as_ref().and_then(|msg_id| msg_id.parse().ok());
+        store::message::insert(tx, app, &message, &Place { msg_id, fingerprint: None })?;
         let data = json!({ "conversation": conversation.view(now), "message": message.view() });
         event::append(tx, app, now, event::Type::MessageReceived, &conversation.id, &data)?;
         self.apply(tx, &mut conversation, before, verdict)?;

@@ -92,9 +92,12 @@ impl State {
     }
 }
 
+/// Something else than a picture is believed when it came so often: it may be the page of a gateway.
+const NO_PICTURE_ATTEMPTS: i64 = 3;
+
 /// Fetches a customer's picture.
-pub async fn run_fetch_job(app: &Arc<App>, picture_id: &str) -> Outcome {
-    match fetch(app, picture_id).await {
+pub async fn run_fetch_job(app: &Arc<App>, picture_id: &str, attempts: i64) -> Outcome {
+    match fetch(app, picture_id, attempts).await {
         Ok(None) => Outcome::Done,
         Ok(Some(why)) => Outcome::Retry(why),
         Err(error) => Outcome::retry(&error),
@@ -102,7 +105,7 @@ pub async fn run_fetch_job(app: &Arc<App>, picture_id: &str) -> Outcome {
 }
 
 /// Gives why it has to be tried again.
-async fn fetch(app: &Arc<App>, picture_id: &str) -> Result<Option<String>, DatabaseError> {
+async fn fetch(app: &Arc<App>, picture_id: &str, attempts: i64) -> Result<Option<String>, DatabaseError> {
     let Some(picture) = find(app, picture_id).await? else { return Ok(None) };
     let (State::Pending, Some((media_id, until))) = (picture.state, &picture.media) else { return Ok(None) };
     let lose = |state: State, reason: String| {
@@ -122,6 +125,7 @@ async fn fetch(app: &Arc<App>, picture_id: &str) -> Result<Option<String>, Datab
         Ok(bytes) => {
             let content_type = match Inspected::inspect(&bytes) {
                 Ok(picture) => picture.kind.content_type(),
+                Err(error) if attempts < NO_PICTURE_ATTEMPTS => return Ok(Some(error.to_string())),
                 Err(error) => {
                     tracing::warn!(picture.id = picture_id, error.cause = %error, "a customer's picture was refused");
                     return lose(State::Refused, error.to_string()).await.map(|()| None);

@@ -25,7 +25,7 @@ use super::{
     allowance::Exhausted,
     message::{Content, Direction, Message, State},
     picture::{self, MediaError},
-    store,
+    store::{self, message::Place},
 };
 use crate::{
     app::App,
@@ -75,7 +75,7 @@ pub(super) fn queue(
         Err(exhausted) => return Ok(Err(exhausted)),
     };
     conversation.last_message = conversation.last_message.max(now);
-    store::message::insert(tx, app, message, fingerprint)?;
+    store::message::insert(tx, app, message, &Place { msg_id: None, fingerprint })?;
     job::schedule(tx, Kind::SendMessages, &conversation.id, run, now)?;
     tell(tx, app, now, event::Type::MessageQueued, conversation, message)?;
     Ok(Ok(()))

@@ -20,7 +20,8 @@ const INSERT: &str = "
     INSERT INTO event (id, type, subject, sequence, data_sealed, created_ms)
     SELECT $1, $2, $3, COALESCE(MAX(sequence), 0) + 1, $4, $5
     FROM event
-    WHERE subject = $3";
+    WHERE subject = $3
+    ON CONFLICT (subject, sequence) DO NOTHING";
 
 pub(super) fn insert(
     tx: &mut Tx,
@@ -33,7 +34,11 @@ pub(super) fn insert(
     if let Some(lock) = tx.dialect().lock_event_order() {
         tx.query_one(lock, &[])?;
     }
-    tx.execute(INSERT, params![id, kind, subject, sealed, ms(now)]).map(drop)
+    match tx.execute(INSERT, params![id, kind, subject, sealed, ms(now)])? {
+        1 => Ok(()),
+        // Another node was quicker. PostgreSQL notices and runs the transaction again; SQLite has one writer.
+        _ => Err(DatabaseError::Aborted),
+    }
 }
 
 const POSITION: &str = "SELECT position FROM event WHERE id = $1";

@@ -81,7 +81,7 @@ async fn run(app: &Arc<App>, claim: store::Claim) -> Result<(), DatabaseError> {
         Some(Kind::ClosePayment) => payment::run_close_job(app, subject, attempts).await,
         Some(Kind::ExpireOrder) => order::run_expire_job(app, subject).await,
         Some(Kind::SendMessages) => customer_service::run_send_job(app, subject).await,
-        Some(Kind::FetchPicture) => customer_service::run_fetch_job(app, subject).await,
+        Some(Kind::FetchPicture) => customer_service::run_fetch_job(app, subject, attempts).await,
         Some(Kind::CheckUnanswered) => customer_service::run_unanswered_job(app, subject).await,
         Some(Kind::SendSubscribeMessage) => subscribe_message::run_send_job(app, subject).await,
         // A newer version of this program wrote it; a newer node will run it.

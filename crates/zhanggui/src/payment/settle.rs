@@ -263,9 +263,6 @@ fn pay_order(
             // Another payment of the order must not take money, too.
             close::begin_closing(tx, now, &order.id, now)?;
             tracing::info!(order.id = order.id, payment.id = payment.id, order.arrival = ?arrival, "order paid");
-            if arrival != Arrival::AfterClosing {
-                return Ok(());
-            }
             subscribe_message::order_paid(tx, app, now, &order)?;
             if arrival != Arrival::AfterClosing {
                 return Ok(());

@@ -67,7 +67,7 @@ fn refused_code() -> Problem {
 }
 
 fn problem_of(error: ApiError) -> Problem {
-    if error.errcode() == Some(ErrCode::INVALID_CODE) {
+    if matches!(error.errcode(), Some(ErrCode::INVALID_CODE | ErrCode::CODE_USED)) {
         return refused_code();
     }
     wechat_problem(error, "The code may be spent: let the customer press the button again and send the new code.")

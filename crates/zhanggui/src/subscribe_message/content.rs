@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use weixin::beijing_time;
 
-use crate::order::Order;
+use crate::{id, order::Order};
 
 /// The longest `thing`, in characters; longer facts are cut, because a description may be longer than WeChat takes.
 ///
@@ -46,6 +46,8 @@ impl Facts<'_> {
         let order = self.order;
         match name {
             "order" => Some(order.id.clone()),
+            // 32 characters, which is what a `character_string` takes.
+            "order_number" => id::suffix(id::Kind::Order, &order.id).map(str::to_owned),
             "description" => Some(order.description.to_string()),
             "amount_yuan" => Some(yuan(order.amount.fen().get())),
             "reference" => order.reference.clone(),

@@ -368,6 +368,7 @@ async fn pushes_that_come_twice_or_late_change_nothing(world: &mut World) {
     let (desk, phone) = desk(world, "desk").await;
     world.sim.inject(Fault::on(PUSH, FaultKind::Twice));
     let conversation = write(world, &desk, &phone, "hello").await;
+    world.clock.advance_s(1);
     world.sim.inject(Fault::on(PUSH, FaultKind::Delay(30)));
     phone.send_text("slowly");
     world.deliver().await;
@@ -420,6 +421,7 @@ async fn rules_greet_hand_over_and_close_at_night(world: &mut World) {
     world.run_jobs().await;
     assert_eq!(read_by(&phone).len(), 1, "the greeting is not repeated within an hour");
 
+    world.clock.advance_s(1);
     let conversation = write(world, &desk, &phone, "I want a REFUND").await;
     assert_eq!(world.only_conversation(&desk).await["handler"], "desk");
     assert_eq!(messages(&desk, &conversation).await[0]["handler"], "desk", "it holds for the message itself");

@@ -12,11 +12,13 @@ mod login;
 mod mutation;
 mod notify;
 mod order;
+mod picture;
 mod poll;
 mod prepay;
 mod push;
 mod settle;
 mod start;
+mod subscribe_message;
 #[path = "../support/mod.rs"]
 mod support;
 mod v3;

@@ -86,10 +86,6 @@ impl Merchant {
         self.post("/v1/orders", body).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
-        self.http.post(path, Some(&self.key), body).await
-    }
-
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Reply {
         Reply::of(self.http.request(Method::PUT, path).bearer_auth(&self.key).json(body)).await
     }

@@ -17,7 +17,7 @@ mod order_fields;
 mod refund;
 mod refusal;
 mod schema;
-mod sign;
+pub(super) mod sign;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
@@ -29,6 +29,7 @@ use self::{
     checks::Caller,
     endpoint::{Endpoint, Nobody},
     json::Json,
+    notify::OTHER_MERCHANT,
     refusal::{Refusal, internal},
     schema::Field,
     sign::Unsigned,
@@ -37,6 +38,7 @@ use crate::{
     answer::Answer,
     fault::{Attempt, FaultKind},
     options::Strictness,
+    pay::FOREIGN_NUMBER,
     server::Request,
     world::World,
 };
@@ -146,7 +148,7 @@ fn request_id(world: &World, subject: &str, now: Timestamp) -> String {
 /// A success with its signature.
 fn signed(world: &mut World, call: &Call<'_>, done: Done, fault: Option<&FaultKind>, request_id: &str) -> Answer {
     let (status, content_type, body) = match done {
-        Done::Json(body) => (200, JSON_TYPE, body),
+        Done::Json(body) => (200, JSON_TYPE, foreign(body, fault)),
         Done::NoContent => (204, "", String::new()),
     };
     let (seed, counter) = (world.seed(), call.now.as_millisecond().unsigned_abs());
@@ -165,6 +167,20 @@ fn signed(world: &mut World, call: &Call<'_>, done: Done, fault: Option<&FaultKi
     answer.headers.extend(signature);
     answer.note = probe.then_some("probe");
     answer
+}
+
+/// The answer, or one that belongs to somebody or something else.
+fn foreign(body: String, fault: Option<&FaultKind>) -> String {
+    let (names, value): (&[&str], &str) = match fault {
+        Some(FaultKind::ForeignMerchant) => (&["mchid"], OTHER_MERCHANT),
+        Some(FaultKind::ForeignNumber) => (&["out_refund_no", "out_trade_no"], FOREIGN_NUMBER),
+        _ => return body,
+    };
+    let Ok(mut told) = serde_json::from_str::<serde_json::Value>(&body) else { return body };
+    if let Some(name) = names.iter().find(|name| told.get(name).is_some()) {
+        told[name] = value.into();
+    }
+    told.to_string()
 }
 
 /// A refusal. At the paths of orders a 401 has no `Request-ID`.

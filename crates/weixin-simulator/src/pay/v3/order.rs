@@ -160,7 +160,7 @@ impl Order {
     }
 
     /// The order in the words that all versions share.
-    pub(super) fn transaction(&self) -> Option<Transaction> {
+    pub(in super::super) fn transaction(&self) -> Option<Transaction> {
         // What was just written can be read; the types are the same.
         serde_json::from_value(self.describe_v3()).ok()
     }

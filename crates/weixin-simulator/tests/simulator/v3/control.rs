@@ -30,8 +30,9 @@ async fn a_payment_of_api_v3_goes_over_http() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_rotation_probes_and_refunds_can_be_switched() {
     let stage = Stage::new().await;
-    let before =
-        json!({ "rotation": "first_only", "probe_per_mille": 0, "refund_after_s": 3, "refund_ending": "success" });
+    let before = json!({ "rotation": "first_only", "probe_per_mille": 0, "refund_after_s": 3, "refund_ending": "success",
+        "magic_amounts": false, "outage_until": null,
+    });
     assert_eq!(stage.get_json("/_sim/platform").await, before);
     let (_, after) = stage
         .post_json(
@@ -41,7 +42,8 @@ async fn keys_rotation_probes_and_refunds_can_be_switched() {
         .await;
     assert_eq!(
         after,
-        json!({ "rotation": "second_signs", "probe_per_mille": 0, "refund_after_s": 9, "refund_ending": "closed" })
+        json!({ "rotation": "second_signs", "probe_per_mille": 0, "refund_after_s": 9, "refund_ending": "closed",
+            "magic_amounts": false, "outage_until": null })
     );
     let mode = json!({ "mchid": DEMO_MCHID, "key_mode": "both" });
     assert_eq!(stage.post_json("/_sim/merchants/key_mode", mode).await, (200, json!({})));

@@ -6,7 +6,7 @@ mod checks;
 mod control;
 mod echo;
 mod fault;
-mod notification;
+pub(crate) mod notification;
 mod order;
 mod parameters;
 mod phone;

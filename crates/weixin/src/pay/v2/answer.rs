@@ -48,7 +48,10 @@ pub fn read_answer<C: Call>(
         return Err(AnswerError::OtherParty);
     }
     match verified.get("result_code") {
-        Some("SUCCESS") => Ok(verified.try_map(|fields| C::Answer::from_fields(&fields))?),
+        Some("SUCCESS") => {
+            let answer = verified.try_map(|fields| C::Answer::from_fields(&fields))?;
+            if call.is_answered_by(&answer) { Ok(answer) } else { Err(AnswerError::OtherParty) }
+        }
         Some("FAIL") => Err(AnswerError::Rejected(verified.try_map(|fields| read_rejection(&fields))?)),
         _ => Err(FieldError::new("result_code", "must be SUCCESS or FAIL").into()),
     }
@@ -75,8 +78,8 @@ pub enum AnswerError {
     /// The signature is missing or wrong.
     #[error("the answer is not authentic")]
     NotAuthentic(#[from] SignatureError),
-    /// Authentic, but for another app or merchant.
-    #[error("the answer belongs to another app or merchant")]
+    /// Authentic, but for another app or merchant, or about another number.
+    #[error("the answer belongs to another app, merchant or number")]
     OtherParty,
     /// Not XML of the dialect.
     #[error("the answer is not readable")]

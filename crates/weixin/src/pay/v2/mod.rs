@@ -44,6 +44,11 @@ pub trait Call: Sized {
     /// Reads the fields of a message.
     fn from_fields(fields: &Fields) -> Result<Self, FieldError>;
 
+    /// Whether an answer is about what was asked. A signature says that WeChat wrote the answer, not to which question.
+    fn is_answered_by(&self, _: &Self::Answer) -> bool {
+        true
+    }
+
     /// The message without its signature. It can be stored and signed again later: the same bytes come out as long
     /// as the key is the same.
     fn unsigned(&self, sign_type: SignType, nonce_str: &NonceStr) -> Fields {

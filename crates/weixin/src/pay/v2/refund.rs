@@ -78,6 +78,13 @@ impl Call for RefundRequest {
             notify_url: required(fields, "notify_url", NotifyUrl::parse)?,
         })
     }
+
+    fn is_answered_by(&self, answer: &Refund) -> bool {
+        answer.out_refund_no == self.out_refund_no
+            && answer.refund == self.refund.fen()
+            && answer.total == self.total.fen()
+            && answer.belongs_to(&self.payment)
+    }
 }
 
 fn amount(name: &'static str) -> impl FnOnce(&str) -> Result<OrderAmount, FieldError> {

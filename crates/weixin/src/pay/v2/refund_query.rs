@@ -82,6 +82,15 @@ impl Call for RefundQuery {
             offset: optional(fields, "offset", count("offset"))?,
         })
     }
+
+    fn is_answered_by(&self, answer: &Refunds) -> bool {
+        let asked = |refund: &Refund| match &self.which {
+            Which::RefundId(number) => refund.refund_id == *number,
+            Which::OutRefundNo(number) => refund.out_refund_no == *number,
+            Which::Payment(number) => refund.belongs_to(number),
+        };
+        answer.refunds.iter().all(asked)
+    }
 }
 
 /// The refunds that were asked for.

@@ -7,7 +7,7 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Method};
+use super::{Call, Code, Method};
 
 /// Asks for the payments and refunds of a day (UTC+8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,3 +73,15 @@ pub struct BillPlace {
     /// To be fetched with a signed GET, path and query verbatim.
     pub download_url: String,
 }
+
+/// Status and code of the refusals that the page documents for both bills.
+pub const ERR_CODES: &[(u16, Code)] = &[
+    (400, Code::NoStatementExist),
+    (400, Code::StatementCreating),
+    (400, Code::InvalidRequest),
+    (400, Code::ParamError),
+    (403, Code::NoAuth),
+    (401, Code::SignError),
+    (429, Code::FrequencyLimited),
+    (500, Code::SystemError),
+];

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Call, Certificate, KeyError, Method,
+    Call, Certificate, Code, KeyError, Method,
     aead::{OpenError, Sealed},
     transaction::rfc3339,
 };
@@ -125,3 +125,7 @@ pub enum CertificatesError {
     #[error("the answer is not signed by one of its own certificates")]
     NotVerified(#[from] super::VerifyError),
 }
+
+/// Status and code of the refusals that the page documents for this endpoint.
+pub const ERR_CODES: &[(u16, Code)] =
+    &[(404, Code::ResourceNotExists), (401, Code::SignError), (429, Code::FrequencyLimited), (500, Code::SystemError)];

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Method, json, query::encoded};
+use super::{Call, Code, Method, json, query::encoded};
 use crate::{MchId, OutTradeNo};
 
 /// Asks to close an order.
@@ -36,3 +36,18 @@ impl Call for CloseOrder {
         json(&CloseBody { mchid: self.mchid.clone() })
     }
 }
+
+/// Status and code of the refusals that the page documents for this endpoint.
+pub const ERR_CODES: &[(u16, Code)] = &[
+    (400, Code::ParamError),
+    (400, Code::InvalidRequest),
+    (400, Code::MchNotExists),
+    (400, Code::OrderClosed),
+    (400, Code::OrderPaid),
+    (403, Code::RuleLimit),
+    (403, Code::TradeError),
+    (404, Code::OrderNotExist),
+    (401, Code::SignError),
+    (429, Code::FrequencyLimited),
+    (500, Code::SystemError),
+];

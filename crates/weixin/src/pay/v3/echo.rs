@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Method, json};
+use super::{Call, Code, Method, json};
 
 /// The path below the host.
 pub const PATH: &str = "/v3/security/echo";
@@ -31,3 +31,12 @@ impl Call for Echo {
         json(self)
     }
 }
+
+/// Status and code of the refusals that the page documents for this endpoint.
+pub const ERR_CODES: &[(u16, Code)] = &[
+    (400, Code::ParamError),
+    (400, Code::InvalidRequest),
+    (401, Code::SignError),
+    (429, Code::FrequencyLimited),
+    (500, Code::SystemError),
+];

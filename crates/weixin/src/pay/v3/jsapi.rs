@@ -169,3 +169,26 @@ impl Refusal {
         }
     }
 }
+
+/// Status and code of the refusals that the page documents for this endpoint.
+pub const ERR_CODES: &[(u16, Code)] = &[
+    (400, Code::ParamError),
+    (400, Code::InvalidRequest),
+    (400, Code::AppidMchidNotMatch),
+    (400, Code::MchNotExists),
+    (400, Code::OrderClosed),
+    (400, Code::OrderPaid),
+    (403, Code::NoAuth),
+    (403, Code::OutTradeNoUsed),
+    (403, Code::RuleLimit),
+    (403, Code::AccountError),
+    (403, Code::TradeError),
+    (403, Code::NotEnough),
+    (202, Code::Userpaying),
+    (500, Code::BankError),
+    (500, Code::OpenidMismatch),
+    (500, Code::InvalidTransactionid),
+    (401, Code::SignError),
+    (429, Code::FrequencyLimited),
+    (500, Code::SystemError),
+];

@@ -60,6 +60,11 @@ pub trait Call {
     /// Path and query as they are signed and sent.
     fn path(&self) -> String;
 
+    /// Whether an answer is about what was asked. A signature says that WeChat wrote the answer, not to which question.
+    fn is_answered_by(&self, _: &Self::Answer) -> bool {
+        true
+    }
+
     /// The JSON body; empty for GET.
     fn body(&self) -> String {
         String::new()

@@ -3,7 +3,7 @@
 //! Source: <https://pay.weixin.qq.com/doc/v3/merchant/4012791899> (by the merchant's number) and
 //! <https://pay.weixin.qq.com/doc/v3/merchant/4012791900> (by WeChat's).
 
-use super::{Call, Method};
+use super::{Call, Code, Method};
 use crate::{MchId, OutTradeNo, TransactionId, pay::Transaction};
 
 /// Asks by the merchant's number: any time, the only way while it is unpaid.
@@ -46,3 +46,16 @@ impl Call for QueryById {
 pub(super) fn encoded(number: &str) -> String {
     number.replace('|', "%7C").replace('@', "%40")
 }
+
+/// Status and code of the refusals that the page documents for both ways of asking.
+pub const ERR_CODES: &[(u16, Code)] = &[
+    (400, Code::ParamError),
+    (400, Code::InvalidRequest),
+    (400, Code::MchNotExists),
+    (403, Code::RuleLimit),
+    (403, Code::TradeError),
+    (404, Code::OrderNotExist),
+    (401, Code::SignError),
+    (429, Code::FrequencyLimited),
+    (500, Code::SystemError),
+];

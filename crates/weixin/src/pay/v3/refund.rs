@@ -59,6 +59,13 @@ impl Call for RefundRequest {
     fn body(&self) -> String {
         json(self)
     }
+
+    fn is_answered_by(&self, answer: &Refund) -> bool {
+        answer.out_refund_no == self.out_refund_no
+            && answer.refund == self.amount.refund.fen()
+            && answer.total == self.amount.total.fen()
+            && answer.belongs_to(&self.payment)
+    }
 }
 
 /// A body that was written down before it was first sent. It is sent with the same bytes for ever.
@@ -75,6 +82,10 @@ impl Call for FrozenRefund {
 
     fn body(&self) -> String {
         self.0.clone()
+    }
+
+    fn is_answered_by(&self, answer: &Refund) -> bool {
+        serde_json::from_str::<RefundRequest>(&self.0).is_ok_and(|request| request.is_answered_by(answer))
     }
 }
 
@@ -110,6 +121,10 @@ impl Call for RefundQuery {
 
     fn path(&self) -> String {
         format!("{PATH}/{}", encoded(self.out_refund_no.as_str()))
+    }
+
+    fn is_answered_by(&self, answer: &Refund) -> bool {
+        answer.out_refund_no == self.out_refund_no
     }
 }
 
@@ -219,3 +234,29 @@ pub fn to_json(refund: &Refund, told: Told) -> String {
         },
     })
 }
+
+/// Status and code of the refusals that the page documents for applying.
+pub const ERR_CODES: &[(u16, Code)] = &[
+    (400, Code::ParamError),
+    (400, Code::InvalidRequest),
+    (400, Code::TradeOverdue),
+    (400, Code::RefundFeeMismatch),
+    (403, Code::NotEnough),
+    (403, Code::UserAccountAbnormal),
+    (403, Code::NoAuth),
+    (404, Code::MchNotExists),
+    (404, Code::ResourceNotExists),
+    (401, Code::SignError),
+    (429, Code::FrequencyLimited),
+    (500, Code::SystemError),
+];
+
+/// Status and code of the refusals that the page documents for asking.
+pub const QUERY_ERR_CODES: &[(u16, Code)] = &[
+    (400, Code::ParamError),
+    (404, Code::ResourceNotExists),
+    (404, Code::MchNotExists),
+    (401, Code::SignError),
+    (429, Code::FrequencyLimited),
+    (500, Code::SystemError),
+];

@@ -4,6 +4,7 @@
 //! delivers notifications when the story says so, so that the steps always come in the same order. The exit code is
 //! 0 only if every step ended as it must and the books of both sides agree.
 
+mod chat;
 mod report;
 mod stage;
 mod story;
@@ -43,6 +44,7 @@ pub(super) async fn run(arguments: TourArgs) -> Result<(), CliError> {
     let mut report = Report::new(arguments.json, arguments.short);
     report.begin(&stage);
     story::tell(&stage, &mut report).await;
+    chat::tell(&stage, &mut report).await;
     stage.clear().await;
     report.end()
 }

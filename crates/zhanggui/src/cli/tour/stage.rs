@@ -12,14 +12,15 @@ use weixin::{AppId, OpenId};
 use weixin_simulator::{Choice, DEMO_APPID, Delivery, Direction, Exchange, Ledger, Options, Phone, Simulator};
 
 use crate::{
+    api_key::{self, Scope},
     app::App,
     cli::{
         CliError,
-        dev::{Place, add_sample_products, configuration, free_port},
+        dev::{Place, add_sample_products, configuration, free_port, switch_push_on},
     },
     clock::{system_clock, system_entropy},
     config::Api,
-    database::{self, Database, DatabaseError, migrate, params},
+    database::{self, Database, DatabaseError, Realm, migrate, params},
     http::Server,
     job,
 };
@@ -31,6 +32,7 @@ pub(super) struct Stage {
     pub(super) server_url: String,
     http: Server,
     client: reqwest::Client,
+    desk_key: String,
     told: Mutex<Vec<Message>>,
 }
 
@@ -93,10 +95,14 @@ impl Stage {
         add_sample_products(&app).await?;
         let http = Server::start(Arc::clone(&app)).await?;
         let server_url = format!("http://{}:{port}", Ipv4Addr::LOCALHOST);
+        switch_push_on(&simulator, &server_url).await?;
+        let (now, entropy) = (app.now(), system_entropy());
+        let desk_key =
+            api_key::create(&app.database, Realm::Simulated, "desk", &[Scope::Messages], now, &entropy).await?;
         // Loopback without TLS: no certificates are looked for, and no proxy is asked.
         let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build();
         let client = client.map_err(|error| CliError::Usage(format!("the phone has no network: {error}")))?;
-        Ok(Self { simulator, app, server_url, http, client, told: Mutex::default() })
+        Ok(Self { simulator, app, server_url, http, client, desk_key, told: Mutex::default() })
     }
 
     pub(super) async fn clear(self) {
@@ -176,7 +182,23 @@ impl Stage {
             .await
     }
 
+    /// The people at the desk call the server with their key.
+    pub(super) async fn desk(&self, method: &str, path: &str, body: Option<Value>) -> Result<Answer, String> {
+        self.call_as("desk", Some(&self.desk_key), method, path, body).await
+    }
+
     async fn call(&self, token: Option<&str>, method: &str, path: &str, body: Option<Value>) -> Result<Answer, String> {
+        self.call_as("phone", token, method, path, body).await
+    }
+
+    async fn call_as(
+        &self,
+        from: &'static str,
+        token: Option<&str>,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Answer, String> {
         let url = format!("{}{path}", self.server_url);
         let mut request = match method {
             "GET" => self.client.get(url),
@@ -197,7 +219,7 @@ impl Stage {
             *token = "[redacted]".into();
         }
         self.tell(Message {
-            from: "phone",
+            from,
             to: "server",
             method: method.to_owned(),
             path: path.to_owned(),
@@ -210,6 +232,11 @@ impl Stage {
 }
 
 impl Customer {
+    /// The customer's WeChat.
+    pub(super) fn phone(&self) -> &Phone {
+        &self.phone
+    }
+
     pub(super) fn openid(&self) -> &OpenId {
         self.phone.openid()
     }

@@ -32,8 +32,10 @@ macro_rules! step {
     }};
 }
 
+pub(super) use step;
+
 /// What a step says and what the next ones need; or what is wrong.
-type Ending<T> = Result<(String, T), String>;
+pub(super) type Ending<T> = Result<(String, T), String>;
 
 /// Tells the story until a step without which it cannot go on has gone wrong.
 pub(super) async fn tell(stage: &Stage, report: &mut Report) {
@@ -79,11 +81,11 @@ pub(super) async fn tell(stage: &Stage, report: &mut Report) {
     step!(report, stage, "The books of WeChat and of the server agree to the fen", books(stage).await);
 }
 
-fn expect(condition: bool, wrong: impl FnOnce() -> String) -> Result<(), String> {
+pub(super) fn expect(condition: bool, wrong: impl FnOnce() -> String) -> Result<(), String> {
     if condition { Ok(()) } else { Err(wrong()) }
 }
 
-fn expect_answer(answer: &Answer, status: u16) -> Result<(), String> {
+pub(super) fn expect_answer(answer: &Answer, status: u16) -> Result<(), String> {
     expect(answer.status == status, || format!("expected {status}, got {}: {}", answer.status, answer.body))
 }
 

@@ -10,48 +10,69 @@ use crate::{
         message::{Content, Direction, Message, State},
     },
     database::{DatabaseError, Row, Tx, params},
-    seal::Place,
+    seal,
 };
 
-fn place(id: &str) -> Place<'_> {
-    Place { table: "message", row: id, column: "content_sealed" }
+fn column(id: &str) -> seal::Place<'_> {
+    seal::Place { table: "message", row: id, column: "content_sealed" }
 }
 
 const INSERT: &str = "
     INSERT INTO message (
         id, conversation_id, direction, kind, content_sealed, picture_id, state, handler, author,
-        client_id, fingerprint, attempts, said_ms, created_ms, updated_ms
+        client_id, fingerprint, attempts, said_ms, place, created_ms, updated_ms
     )
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12, $13, $13)";
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12, COALESCE($13, $14 + COUNT(*)), $15, $15
+    FROM message
+    WHERE conversation_id = $2
+    ON CONFLICT (conversation_id, client_id) DO NOTHING";
 
-/// Writes a message. `fingerprint` tells two replies with one `client_id` apart.
+/// What we say comes after what a customer said in the same moment.
+const FIRST_PLACE_OF_REPLIES: i64 = 1 << 62;
+
+/// What orders and identifies a message beside its own fields.
+pub(in crate::customer_service) struct Place<'a> {
+    /// The number that WeChat gave to a customer's message: of two in one second the smaller was said first.
+    pub(in crate::customer_service) msg_id: Option<i64>,
+    /// Tells two replies with one `client_id` apart.
+    pub(in crate::customer_service) fingerprint: Option<&'a str>,
+}
+
+/// Writes a message.
 pub(in crate::customer_service) fn insert(
     tx: &mut Tx,
     app: &App,
     message: &Message,
-    fingerprint: Option<&str>,
+    place: &Place<'_>,
 ) -> Result<(), DatabaseError> {
     // An enum of texts can always be written.
     let content = serde_json::to_vec(&message.content).unwrap_or_default();
-    tx.execute(
+    let first = match message.direction {
+        Direction::In => 0,
+        Direction::Out => FIRST_PLACE_OF_REPLIES,
+    };
+    let rows = tx.execute(
         INSERT,
         params![
             message.id.as_str(),
             message.conversation_id.as_str(),
             message.direction.as_str(),
             message.content.kind(),
-            app.seal.seal(place(&message.id), &content),
+            app.seal.seal(column(&message.id), &content),
             message.content.picture(),
             message.state.as_str(),
             message.handler.map(Handler::as_str),
             message.author.as_deref(),
             message.client_id.as_deref(),
-            fingerprint,
+            place.fingerprint,
             ms(message.said),
+            place.msg_id,
+            first,
             ms(message.created),
         ],
-    )
-    .map(drop)
+    )?;
+    // Another node was quicker. PostgreSQL notices and runs the transaction again; SQLite has one writer.
+    if rows == 1 { Ok(()) } else { Err(DatabaseError::Aborted) }
 }
 
 const COLUMNS: &str = "
@@ -88,24 +109,25 @@ pub(in crate::customer_service) fn of_client_id(
     row.map(|row| Ok((row.text("id")?.to_owned(), row.text("fingerprint")?.to_owned()))).transpose()
 }
 
-/// A page of a conversation, the latest first, before a place.
+const LATEST: &str = "WHERE conversation_id = $1 ORDER BY said_ms DESC, place DESC LIMIT $2";
+
+const BEFORE: &str = "
+    WHERE conversation_id = $1
+      AND (said_ms, place) < (SELECT said_ms, place FROM message WHERE id = $3)
+    ORDER BY said_ms DESC, place DESC
+    LIMIT $2";
+
+/// A page of a conversation, the latest first, before a message.
 pub(in crate::customer_service) fn list(
     tx: &mut Tx,
     app: &App,
     conversation_id: &str,
-    before: Option<&(i64, String)>,
+    before: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Message>, DatabaseError> {
     let rows = match before {
-        Some((said_ms, id)) => {
-            let condition = "WHERE conversation_id = $1 AND (said_ms, id) < ($3, $4)";
-            let sql = format!("{COLUMNS} {condition} ORDER BY said_ms DESC, id DESC LIMIT $2");
-            tx.query(&sql, params![conversation_id, limit, *said_ms, id])?
-        }
-        None => {
-            let sql = format!("{COLUMNS} WHERE conversation_id = $1 ORDER BY said_ms DESC, id DESC LIMIT $2");
-            tx.query(&sql, params![conversation_id, limit])?
-        }
+        Some(id) => tx.query(&format!("{COLUMNS} {BEFORE}"), params![conversation_id, limit, id])?,
+        None => tx.query(&format!("{COLUMNS} {LATEST}"), params![conversation_id, limit])?,
     };
     rows.iter().map(|row| read(app, row)).collect()
 }
@@ -118,7 +140,7 @@ pub(in crate::customer_service) fn next_to_send(
 ) -> Result<Option<Message>, DatabaseError> {
     let condition = "WHERE conversation_id = $1 AND state IN ('queued', 'sending')";
     let row =
-        tx.query_opt(&format!("{COLUMNS} {condition} ORDER BY created_ms, id LIMIT 1"), params![conversation_id])?;
+        tx.query_opt(&format!("{COLUMNS} {condition} ORDER BY created_ms, place LIMIT 1"), params![conversation_id])?;
     row.map(|row| read(app, &row)).transpose()
 }
 
@@ -149,7 +171,7 @@ const COUNT_AFTER: &str = "
     WHERE conversation_id = $1
       AND direction = 'in'
       AND handler <> 'wechat'
-      AND (said_ms, id) > ($2, $3)";
+      AND (said_ms, place) > (SELECT said_ms, place FROM message WHERE id = $2)";
 
 /// How many messages of the customer that we answer are newer than this one.
 pub(in crate::customer_service) fn count_after(
@@ -157,12 +179,12 @@ pub(in crate::customer_service) fn count_after(
     conversation_id: &str,
     message: &Message,
 ) -> Result<i64, DatabaseError> {
-    tx.query_one(COUNT_AFTER, params![conversation_id, ms(message.said), message.id.as_str()])?.int("n")
+    tx.query_one(COUNT_AFTER, params![conversation_id, message.id.as_str()])?.int("n")
 }
 
 fn read(app: &App, row: &Row) -> Result<Message, DatabaseError> {
     let id = row.text("id")?;
-    let content = app.seal.open(place(id), row.bytes("content_sealed")?).ok();
+    let content = app.seal.open(column(id), row.bytes("content_sealed")?).ok();
     let content: Option<Content> = content.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let direction = Direction::from_word(row.text("direction")?);
     let state = State::from_columns(row.text("state")?, row.opt_int("errcode")?);

@@ -51,13 +51,18 @@ pub(in crate::customer_service) fn answered(
 
 const INSERT: &str = "
     INSERT INTO push (appid, dedupe_key, id, kind, answer, content_type, copies, plaintext_sealed, received_ms)
-    VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8)";
+    VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8)
+    ON CONFLICT (appid, dedupe_key) DO NOTHING";
 
 /// Writes a push and its answer. The key makes a second one impossible.
 pub(in crate::customer_service) fn insert(tx: &mut Tx, push: NewPush<'_>, now: Timestamp) -> Result<(), DatabaseError> {
     let NewPush { appid, dedupe_key, id, kind, answer, plaintext_sealed } = push;
     let (body, content_type) = (answer.body.as_str(), answer.content_type.as_str());
-    tx.execute(INSERT, params![appid, dedupe_key, id, kind, body, content_type, plaintext_sealed, ms(now)]).map(drop)
+    match tx.execute(INSERT, params![appid, dedupe_key, id, kind, body, content_type, plaintext_sealed, ms(now)])? {
+        1 => Ok(()),
+        // Another node was quicker. PostgreSQL notices and runs the transaction again; SQLite has one writer.
+        _ => Err(DatabaseError::Aborted),
+    }
 }
 
 const FORGET: &str = "

@@ -48,7 +48,8 @@ CREATE TABLE conversation (
 CREATE INDEX conversation_latest ON conversation (last_message_ms, id);
 CREATE INDEX conversation_waiting ON conversation (waiting_since_ms) WHERE waiting_since_ms IS NOT NULL;
 
--- What was said in both directions. The content is sealed. `client_id` makes a reply that is posted twice one reply.
+-- What was said in both directions. The content is sealed. `client_id` makes a reply that is posted twice one reply; `place`
+-- orders what was said in one moment.
 CREATE TABLE message (
     id              TEXT   PRIMARY KEY,
     conversation_id TEXT   NOT NULL REFERENCES conversation (id),
@@ -64,12 +65,13 @@ CREATE TABLE message (
     errcode         BIGINT,
     attempts        BIGINT NOT NULL,
     said_ms         BIGINT NOT NULL,
+    place           BIGINT NOT NULL,
     created_ms      BIGINT NOT NULL,
     updated_ms      BIGINT NOT NULL,
     UNIQUE (conversation_id, client_id)
 );
-CREATE INDEX message_conversation ON message (conversation_id, said_ms, id);
-CREATE INDEX message_outgoing ON message (conversation_id, created_ms) WHERE state IN ('queued', 'sending');
+CREATE INDEX message_conversation ON message (conversation_id, said_ms, place);
+CREATE INDEX message_outgoing ON message (conversation_id, created_ms, place) WHERE state IN ('queued', 'sending');
 
 -- Pictures of both directions. The bytes are sealed; they are there when the state is 'kept'.
 CREATE TABLE picture (
