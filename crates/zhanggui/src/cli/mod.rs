@@ -1,6 +1,7 @@
 //! The command line. One file for each command; errors are one sentence that names the fix.
 
 mod attention;
+mod completion;
 #[cfg(feature = "simulator")]
 mod dev;
 mod doctor;
@@ -10,9 +11,15 @@ mod key;
 mod log;
 mod migrate;
 mod product;
+#[cfg(feature = "simulator")]
+mod running_dev;
 mod serve;
 #[cfg(feature = "simulator")]
+mod sim;
+#[cfg(feature = "simulator")]
 mod tour;
+#[cfg(feature = "simulator")]
+mod trigger;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -72,9 +79,14 @@ enum Command {
     /// What can be bought
     #[command(subcommand)]
     Product(product::ProductCommand),
-    /// Run the simulated WeChat alone
+    /// Make something happen at the running `dev`: a payment, a message
     #[cfg(feature = "simulator")]
-    Sim(weixin_simulator::SimArgs),
+    Trigger(trigger::TriggerArgs),
+    /// Run the simulated WeChat alone, or move the time of a running one
+    #[cfg(feature = "simulator")]
+    Sim(Box<sim::SimCommand>),
+    /// Print the script with which a shell completes commands
+    Completion(completion::CompletionArgs),
 }
 
 /// Runs the command of the process.
@@ -95,7 +107,13 @@ pub async fn run() -> ExitCode {
         Command::Key(command) => key::run(command).await,
         Command::Product(command) => product::run(command).await,
         #[cfg(feature = "simulator")]
-        Command::Sim(arguments) => weixin_simulator::run(arguments).await.map_err(CliError::Sim),
+        Command::Trigger(arguments) => trigger::run(&arguments).await,
+        #[cfg(feature = "simulator")]
+        Command::Sim(command) => sim::run(*command).await,
+        Command::Completion(arguments) => {
+            completion::run(&arguments);
+            Ok(())
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
