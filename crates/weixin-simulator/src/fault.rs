@@ -5,6 +5,7 @@
 //! queue that fits, then the amount.
 
 mod magic;
+mod place;
 mod queue;
 mod strike;
 mod text;
@@ -15,6 +16,7 @@ use crate::pay;
 
 pub(crate) use magic::ending_of_refund;
 pub use magic::{MAGIC_AMOUNTS, MagicAmount, MagicMoment};
+pub(crate) use place::{check, check_place, is_here};
 pub(crate) use queue::Faults;
 pub(crate) use strike::{Struck, strike_notification, strike_push, strike_request};
 pub use text::HEADER;
@@ -30,7 +32,8 @@ pub const PUSH: &str = "push";
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// The path of the endpoint (`/pay/unifiedorder`; of API v3 as WeChat's pages write it, for example
-    /// `/v3/pay/transactions/out-trade-no/{out_trade_no}`, or with a number), [`NOTIFICATION`], [`PUSH`], or nothing for every
+    /// `/v3/pay/transactions/out-trade-no/{out_trade_no}`, or with a number), `order`, `query`, `close`, `refund` or
+    /// `refund_query` for the call in both versions, [`NOTIFICATION`], [`PUSH`], or nothing for every
     /// endpoint of WeChat.
     #[serde(default)]
     pub path: Option<String>,
@@ -123,15 +126,16 @@ pub enum FaultKind {
     Broken,
     /// The request takes effect; the answer comes so many real milliseconds later.
     Hang(u64),
-    /// The request takes effect; the answer has no signature. Also for notifications.
+    /// The request takes effect; the answer has no signature. Also for notifications and pushes.
     Unsigned,
-    /// The request takes effect; the answer has a wrong signature. Also for notifications.
+    /// The request takes effect; the answer has a wrong signature. Also for notifications and pushes.
     WrongSignature,
     /// The request takes effect; the answer, properly signed, is for another merchant.
     ForeignMerchant,
     /// The request takes effect; the answer, properly signed, is about another number.
     ForeignNumber,
-    /// API v3. The request takes effect; the signature is good, but ten minutes old. Also for notifications.
+    /// API v3. The request takes effect; the signature is good, but ten minutes old. Also for notifications; a push is
+    /// eight days old.
     Stale,
     /// API v3. The request takes effect; a key signs that was never published, under its own name. Also for
     /// notifications.
@@ -162,14 +166,14 @@ pub enum FaultKind {
     },
     /// No effect; `api.weixin.qq.com` answers with this `errcode`.
     Errcode(i64),
-    /// Notifications only: the attempt is lost on its way and counts as unsuccessful.
+    /// Notifications and pushes only: the attempt is lost on its way and counts as unsuccessful.
     Lost,
-    /// Notifications only: the same notification is posted twice at the same time.
+    /// Notifications and pushes only: the same one is posted twice at the same time.
     Twice,
     /// Notifications only: `total_fee` is one fen more than was signed. In API v3 nobody can do that to a sealed
     /// amount; there it is the same as [`FaultKind::TamperedBody`].
     TamperedAmount,
-    /// Notifications only: the body is not the one that was signed.
+    /// Notifications and pushes only: the body is not the one that was signed.
     TamperedBody,
     /// Notifications only: the amount is one fen more, properly sealed and signed.
     WrongAmount,
@@ -177,7 +181,7 @@ pub enum FaultKind {
     OtherMerchant,
     /// Notifications only: an element that nobody knows, signed like the others.
     UnknownField,
-    /// Notifications only: the attempt is made so many simulated seconds later.
+    /// Notifications and pushes only: the attempt is made so many simulated seconds later.
     Delay(u32),
     /// Notifications only: the attempt is made right after the next other one, or after an hour if none comes.
     Reordered,

@@ -40,6 +40,7 @@ mod platform;
 mod push;
 mod random;
 mod refunds;
+mod scenario;
 mod server;
 mod shared;
 mod state_file;
@@ -104,6 +105,8 @@ pub use state_file::StateError;
 pub use token::{CLASSIC_PER_DAY_MAX, FORCED_PAUSE_S, FORCED_PER_DAY_MAX};
 pub use wire::{Direction, EXCHANGES_KEPT, Exchange};
 
+use scenario::Director;
+pub use scenario::{Scenario, ScenarioError, ScenarioFileError, ScenarioReport, StepReport};
 pub(crate) use shared::Shared;
 use world::World;
 
@@ -124,6 +127,12 @@ impl Simulator {
         };
         world.set_up(&options.world);
         world.switches.magic_amounts = options.magic_amounts;
+        if let Some(scenario) = options.scenario {
+            if let Some(start) = scenario.start {
+                world.move_clock(start.duration_since(world.time((options.clock)())));
+            }
+            world.director = Some(Director::new(scenario, world.time((options.clock)())));
+        }
         let (listener, address) = bind(options.listen).await?;
         let (tls_listener, tls_address) = match options.listen_tls {
             Some(address) => Some(bind(address).await?).unzip(),
@@ -146,6 +155,7 @@ impl Simulator {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
+        shared.play_scenario(&mut shared.world());
         if let Some(listener) = tls_listener {
             let acceptor = tls::acceptor().map_err(StartError::Tls)?;
             shared.tasks.spawn(server::listen(Arc::clone(&shared), listener, Some(acceptor)));
@@ -319,6 +329,11 @@ impl Simulator {
     /// Faults that have not struck yet.
     pub fn faults(&self) -> Vec<Fault> {
         self.shared.world().faults.list().into_iter().cloned().collect()
+    }
+
+    /// How far the scenario is, if there is one.
+    pub fn scenario(&self) -> Option<ScenarioReport> {
+        self.shared.world().director.as_ref().map(Director::report)
     }
 
     /// What went over the wire: the last [`EXCHANGES_KEPT`] exchanges in both directions, without secrets.

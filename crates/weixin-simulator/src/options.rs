@@ -9,6 +9,7 @@ use weixin::{
 };
 
 use crate::{
+    Scenario,
     browser::PhonePage,
     clock::{Clock, system_clock},
     merchant::MerchantCertificate,
@@ -77,10 +78,12 @@ pub struct Options {
     pub state_file: Option<PathBuf>,
     /// Where WeChat's pages leave room.
     pub strictness: Strictness,
-    /// What the phone in the browser runs.
-    pub phone_page: PhonePage,
     /// Whether the amounts of [`crate::MAGIC_AMOUNTS`] order faults.
     pub magic_amounts: bool,
+    /// A story that is played from the start on. Its seed is not looked at here.
+    pub scenario: Option<Scenario>,
+    /// What the phone in the browser runs.
+    pub phone_page: PhonePage,
 }
 
 impl std::fmt::Debug for Options {
@@ -93,8 +96,9 @@ impl std::fmt::Debug for Options {
             .field("world", &self.world)
             .field("state_file", &self.state_file)
             .field("strictness", &self.strictness)
-            .field("phone_page", &self.phone_page)
             .field("magic_amounts", &self.magic_amounts)
+            .field("scenario", &self.scenario.as_ref().map(|scenario| &scenario.title))
+            .field("phone_page", &self.phone_page)
             .finish_non_exhaustive()
     }
 }
@@ -121,8 +125,9 @@ impl Options {
             world: Setup::demo(),
             state_file: None,
             strictness: Strictness::default(),
-            phone_page: PhonePage::default(),
             magic_amounts: true,
+            scenario: None,
+            phone_page: PhonePage::default(),
         }
     }
 }
@@ -212,8 +217,7 @@ impl AppSetup {
     pub fn new(appid: AppId, secret: AppSecret) -> Self {
         Self {
             name: appid.to_string(),
-            // Real ones have twelve hexadecimal digits, which say nothing.
-            original_id: format!("gh_{}", &appid.as_str()[6..]),
+            original_id: original_id(&appid),
             appid,
             secret,
             merchants: Vec::new(),
@@ -245,6 +249,11 @@ impl AppSetup {
             }],
         }
     }
+}
+
+/// An original id for an app that has not said its own. Real ones have twelve hexadecimal digits, which say nothing.
+pub(crate) fn original_id(appid: &AppId) -> String {
+    format!("gh_{}", &appid.as_str()[6..])
 }
 
 fn template(template_id: &str, title: &str, keys: &[&str]) -> TemplateSetup {

@@ -77,6 +77,12 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Whether the text stands in the path, the query or the body.
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        let in_body = || self.body.windows(text.len()).any(|window| window == text.as_bytes());
+        text.is_empty() || self.path_and_query().contains(text) || in_body()
+    }
+
     /// Path and query exactly as they came.
     pub(crate) fn path_and_query(&self) -> &str {
         &self.path_and_query
@@ -190,6 +196,7 @@ fn body_bytes_max(path: &str) -> usize {
 async fn handle_wechat(shared: &Arc<Shared>, request: &Request) -> Result<Response<AnswerBody>, Cut> {
     let (now, fault, answer) = {
         let mut world = shared.world();
+        shared.play_scenario(&mut world);
         let now = shared.time(&world);
         let fault = match strike_request(&mut world, now, request) {
             Struck::No => None,
@@ -197,6 +204,8 @@ async fn handle_wechat(shared: &Arc<Shared>, request: &Request) -> Result<Respon
             Struck::HeaderUnreadable(sentence) => return Ok(respond(Answer::new(400, "text/plain", sentence), None)),
         };
         let answer = answer_with_fault(shared, &mut world, now, request, fault.as_ref());
+        let pattern = pay::v3::pattern(&request.path).unwrap_or(&request.path);
+        shared.tell_scenario(&mut world, &request.path, pattern, |text| request.contains(text));
         (now, fault, answer)
     };
     shared.changed();

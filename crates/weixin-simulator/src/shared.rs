@@ -66,8 +66,8 @@ impl Shared {
     /// Moves the simulator's time on.
     pub(crate) fn advance(&self, by: SignedDuration) -> Timestamp {
         let mut world = self.world();
-        let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        world.offset_ms = world.offset_ms.saturating_add(by_ms);
+        world.move_clock(by);
+        self.play_scenario(&mut world);
         let now = self.time(&world);
         drop(world);
         self.changed();

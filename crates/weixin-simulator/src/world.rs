@@ -18,10 +18,11 @@ use crate::{
         phone_number::GivenCode,
         subscribe::{Notice, TemplateSetup},
     },
-    options::{AppSetup, Setup},
-    pay::{EchoToTell, Order, Prepay, Refund, RefundEnding, Subject},
+    options::{AppSetup, Setup, original_id},
+    pay::{EchoToTell, Letter, Order, Prepay, Refund, RefundEnding, Subject},
     push::{Outbox, PushSetup, expose_push, read_push},
     random::Seed,
+    scenario::Director,
     token::Tokens,
 };
 
@@ -85,6 +86,9 @@ pub(crate) struct World {
     /// Notifications that wait for another one to go first, and until when at most.
     #[serde(skip)]
     pub(crate) held_back: Vec<Subject>,
+    /// Forged notifications that go out with the next ones.
+    #[serde(skip)]
+    pub(crate) forgeries: Vec<Letter>,
     /// When which notification is due; made again from orders and refunds after loading.
     #[serde(skip)]
     pub(crate) due: BTreeSet<(Timestamp, Subject)>,
@@ -94,6 +98,9 @@ pub(crate) struct World {
     /// What the simulator was told to do wrong. Not kept: a restart ends it.
     #[serde(skip)]
     pub(crate) faults: Faults,
+    /// The scenario that is played. A restart begins it anew.
+    #[serde(skip)]
+    pub(crate) director: Option<Director>,
 }
 
 /// A mini program.
@@ -148,6 +155,41 @@ impl Default for Switches {
     }
 }
 
+/// What is to be switched; the rest stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SwitchChange {
+    rotation: Option<Rotation>,
+    probe_per_mille: Option<u16>,
+    refund_after_s: Option<u32>,
+    refund_ending: Option<RefundEnding>,
+    magic_amounts: Option<bool>,
+}
+
+impl SwitchChange {
+    /// Checks what the types do not.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        match self.probe_per_mille {
+            Some(1001..) => Err("probe_per_mille must be 0 to 1000"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Switches {
+    /// Switches.
+    pub(crate) fn change(&mut self, change: &SwitchChange) {
+        *self = Self {
+            rotation: change.rotation.unwrap_or(self.rotation),
+            probe_per_mille: change.probe_per_mille.unwrap_or(self.probe_per_mille),
+            refund_after_s: change.refund_after_s.unwrap_or(self.refund_after_s),
+            refund_ending: change.refund_ending.unwrap_or(self.refund_ending),
+            magic_amounts: change.magic_amounts.unwrap_or(self.magic_amounts),
+            ..*self
+        };
+    }
+}
+
 /// How long a refund takes at first, in seconds. In reality a wallet is credited at once, a card within days.
 const REFUND_AFTER_S: u32 = 3;
 
@@ -180,9 +222,11 @@ impl World {
             switches: Switches::default(),
             magic_spent: BTreeSet::new(),
             held_back: Vec::new(),
+            forgeries: Vec::new(),
             due: BTreeSet::new(),
             probed: BTreeSet::new(),
             faults: Faults::seeded(seed),
+            director: None,
         }
     }
 
@@ -194,6 +238,12 @@ impl World {
     /// The simulator's time, given the time of the base clock.
     pub(crate) fn time(&self, base: Timestamp) -> Timestamp {
         base.saturating_add(SignedDuration::from_millis(self.offset_ms)).unwrap_or(base)
+    }
+
+    /// Moves the simulator's clock on, or back.
+    pub(crate) fn move_clock(&mut self, by: SignedDuration) {
+        let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.offset_ms = self.offset_ms.saturating_add(by_ms);
     }
 
     /// Whether nobody gets an answer now.
@@ -246,6 +296,9 @@ impl World {
         });
         self.due = pending.collect();
         self.outbox.after_loading();
+        for app in self.apps.values_mut().filter(|app| app.original_id.is_empty()) {
+            app.original_id = original_id(&app.appid);
+        }
     }
 }
 

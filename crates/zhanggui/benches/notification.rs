@@ -5,22 +5,12 @@
 //! clients and the simulated WeChat share the machine. A notification that is not answered SUCCESS is a failure.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run has failed")]
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+mod load;
 
+use std::{net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
+
+use load::{CLIENTS, Client, Run, post_all, raw_commits_per_s, request};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
 use weixin::{
     AppId, Fen, NonceStr, OutTradeNo, TransactionId,
     pay::{
@@ -42,8 +32,6 @@ use zhanggui::{
 };
 
 const NOTIFICATIONS: usize = 5_000;
-const CLIENTS: usize = 64;
-const RAW_COMMITS_FOR: Duration = Duration::from_secs(3);
 const PATH: &str = "/wechat/pay/1600000001";
 
 fn main() -> ExitCode {
@@ -75,21 +63,6 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
-}
-
-/// What the disk can do without us: a connection like ours, one row for each commit.
-fn raw_commits_per_s(directory: &Path, name: &str) -> u64 {
-    let connection = rusqlite::Connection::open(directory.join(name)).unwrap();
-    connection.pragma_update(None, "journal_mode", "WAL").unwrap();
-    connection.pragma_update(None, "synchronous", "FULL").unwrap();
-    connection.execute_batch("CREATE TABLE raw (id INTEGER PRIMARY KEY, body BLOB)").unwrap();
-    let mut insert = connection.prepare("INSERT INTO raw (body) VALUES (?1)").unwrap();
-    let (started, mut commits, body) = (Instant::now(), 0_u128, [7_u8; 1000]);
-    while started.elapsed() < RAW_COMMITS_FOR {
-        insert.execute([&body]).unwrap();
-        commits += 1;
-    }
-    (commits * 1_000_000 / started.elapsed().as_micros()) as u64
 }
 
 /// Prepares the orders through the API, then measures. Gives the number of notifications in the database, too.
@@ -124,11 +97,15 @@ async fn measure(directory: &Path) -> (Run, Run, i64) {
     });
     let letters: Arc<Vec<_>> = Arc::new(letters.collect());
     let copies = Arc::new(vec![letters[0].clone(); NOTIFICATIONS]);
-    let distinct = post_all(address, letters).await;
-    let copies = post_all(address, copies).await;
+    let distinct = post_all(address, letters, is_success).await;
+    let copies = post_all(address, copies, is_success).await;
     let stored = rows(&app, "SELECT COUNT(*) AS n FROM evidence WHERE source = 'notification'").await;
     server.stop().await;
     (distinct, copies, stored[0].int("n").unwrap())
+}
+
+fn is_success(answer: &str) -> bool {
+    answer == REPLY_SUCCESS
 }
 
 async fn rows(app: &App, sql: &'static str) -> Vec<Row> {
@@ -162,90 +139,9 @@ async fn prepare_payments(app: &Arc<App>, wechat: &Simulator, address: SocketAdd
     let answer: Value = serde_json::from_str(&Client::connect(address).await.send(&login).await).unwrap();
     let token = format!("authorization: Bearer {}\r\n", answer["token"].as_str().unwrap());
     let order = request("/v1/orders", "application/json", &token, r#"{"items":[{"sku":"tea"}]}"#);
-    assert_eq!(post_all(address, Arc::new(vec![order; NOTIFICATIONS])).await.times.len(), NOTIFICATIONS);
+    assert_eq!(post_all(address, Arc::new(vec![order; NOTIFICATIONS]), is_success).await.times.len(), NOTIFICATIONS);
     let orders = rows(app, "SELECT id FROM shop_order").await;
     let press = |id: &str| request(&format!("/v1/orders/{id}/pay"), "application/json", &token, "{}");
     let presses: Vec<_> = orders.iter().map(|row| press(row.text("id").unwrap())).collect();
-    post_all(address, Arc::new(presses)).await;
-}
-
-/// What was measured.
-struct Run {
-    duration: Duration,
-    times: Vec<Duration>,
-    refused: usize,
-}
-
-impl Run {
-    fn per_s(&self) -> u64 {
-        (self.times.len() as u128 * 1_000_000 / self.duration.as_micros()) as u64
-    }
-
-    /// Milliseconds with two decimals.
-    fn percentile(&self, per_cent: usize) -> String {
-        let micros = self.times[(self.times.len() - 1) * per_cent / 100].as_micros();
-        format!("{}.{:02}", micros / 1000, micros % 1000 / 10)
-    }
-}
-
-/// Sends every request once, from many clients at once, each on a connection that it keeps.
-async fn post_all(address: SocketAddr, requests: Arc<Vec<String>>) -> Run {
-    let next = Arc::new(AtomicUsize::new(0));
-    let mut clients = tokio::task::JoinSet::new();
-    let started = Instant::now();
-    for _ in 0..CLIENTS {
-        let (next, requests) = (Arc::clone(&next), Arc::clone(&requests));
-        clients.spawn(async move {
-            let mut client = Client::connect(address).await;
-            let (mut times, mut refused) = (Vec::new(), 0);
-            while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let sent = Instant::now();
-                let answer = client.send(request).await;
-                times.push(sent.elapsed());
-                refused += usize::from(answer != REPLY_SUCCESS);
-            }
-            (times, refused)
-        });
-    }
-    let (mut times, mut refused) = (Vec::new(), 0);
-    for (more, more_refused) in clients.join_all().await {
-        times.extend(more);
-        refused += more_refused;
-    }
-    let duration = started.elapsed();
-    times.sort_unstable();
-    Run { duration, times, refused }
-}
-
-fn request(path: &str, content_type: &str, header: &str, body: &str) -> String {
-    let length = body.len();
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: bench\r\n{header}content-type: {content_type}\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
-}
-
-/// As little of a client as possible, because it shares the machine with the server.
-struct Client(TcpStream);
-
-impl Client {
-    async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self(stream)
-    }
-
-    /// Sends a request and gives the body of the answer.
-    async fn send(&mut self, request: &str) -> String {
-        self.0.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::with_capacity(1024);
-        loop {
-            assert!(self.0.read_buf(&mut answer).await.unwrap() > 0, "the server closed the connection");
-            let text = String::from_utf8_lossy(&answer);
-            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-            if body.len() == length.parse::<usize>().unwrap() {
-                return body.to_owned();
-            }
-        }
-    }
+    post_all(address, Arc::new(presses), is_success).await;
 }

@@ -22,7 +22,9 @@ use crate::{
     config::{Config, Merchant},
     database::Database,
     event,
+    idempotency::Running,
     seal::Seal,
+    webhook,
 };
 
 /// The server's parts. Cheap to share, immutable but for what they hold.
@@ -49,6 +51,12 @@ pub struct App {
     pub event_wake: Notify,
     /// A place for each stream of events.
     pub event_streams: Arc<Semaphore>,
+    /// Sends events to the merchant's systems.
+    pub webhooks: webhook::Sender,
+    /// Wakes the sending of events when there is something to do beside new events.
+    pub webhook_wake: Notify,
+    /// The requests with an Idempotency-Key that this node works on.
+    pub running: Running,
     merchants_v3: HashMap<MchId, MerchantV3>,
     clock: Clock,
     flights: Flights,
@@ -73,7 +81,10 @@ impl App {
         let mini_program = MiniProgramClient::new(transport.clone(), config.wechat.mini_program.clone());
         let store = SharedTokens::new(database.clone(), Arc::clone(&seal));
         let access_tokens = AccessTokenKeeper::new(mini_program.clone(), Arc::new(store), Arc::clone(&clock));
+        let webhooks = webhook::Sender::new(&config.webhook).map_err(TransportError::Options)?;
         Ok(Arc::new(Self {
+            webhooks,
+            webhook_wake: Notify::new(),
             pay_v2: PayV2Client::new(transport.clone(), config.wechat.pay.clone()),
             pay_v3: PayV3Client::new(transport, config.wechat.pay.clone(), Arc::clone(&clock)),
             merchants_v3: config.merchants.iter().filter_map(merchant_v3).collect(),
@@ -87,6 +98,7 @@ impl App {
             job_wake: Notify::new(),
             event_wake: Notify::new(),
             event_streams: Arc::new(Semaphore::new(event::STREAMS_MAX)),
+            running: Running::default(),
             flights: Flights::default(),
             draining: AtomicBool::new(false),
             explained_s: AtomicI64::new(i64::MIN),

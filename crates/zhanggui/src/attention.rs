@@ -37,6 +37,14 @@ pub enum Reason {
     Unconfirmed,
     /// A refund that was not made here, of a payment that is not ours.
     RefundElsewhere,
+    /// The address of a webhook was changed.
+    WebhookMoved,
+    /// A webhook answered 410.
+    WebhookGone,
+    /// A webhook has not taken an event for long.
+    WebhookBlocked,
+    /// A webhook has not taken an event in three days.
+    WebhookExhausted,
     /// WeChat's statement about a refund does not fit what we know.
     RefundMismatch,
     /// WeChat says that a refund ended otherwise than it had said before.
@@ -70,6 +78,10 @@ impl Reason {
         Reason::LatePayment,
         Reason::Unconfirmed,
         Reason::RefundElsewhere,
+        Reason::WebhookMoved,
+        Reason::WebhookGone,
+        Reason::WebhookBlocked,
+        Reason::WebhookExhausted,
         Reason::RefundMismatch,
         Reason::RefundContradiction,
         Reason::RefundBlocked,
@@ -95,6 +107,10 @@ impl Reason {
             Self::LatePayment => "late_payment",
             Self::Unconfirmed => "unconfirmed",
             Self::RefundElsewhere => "refund_elsewhere",
+            Self::WebhookMoved => "webhook_moved",
+            Self::WebhookGone => "webhook_gone",
+            Self::WebhookBlocked => "webhook_blocked",
+            Self::WebhookExhausted => "webhook_exhausted",
             Self::RefundMismatch => "refund_mismatch",
             Self::RefundContradiction => "refund_contradiction",
             Self::RefundBlocked => "refund_blocked",
@@ -178,8 +194,42 @@ pub fn raise(
     reason: Reason,
     detail: &str,
 ) -> Result<(), DatabaseError> {
+    write(tx, INSERT, app, now, (subject, reason, detail))
+}
+
+const RAISE_AGAIN: &str = "
+    INSERT INTO attention (id, subject, reason, detail, created_ms)
+    VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (subject, reason) DO UPDATE SET
+        detail = excluded.detail,
+        created_ms = excluded.created_ms,
+        resolved_ms = NULL
+    WHERE attention.resolved_ms IS NOT NULL";
+
+/// Raises attention for what can happen anew after somebody has looked; once as long as nobody has.
+///
+/// # Errors
+/// The database fails.
+pub fn raise_again(
+    tx: &mut Tx,
+    app: &App,
+    now: Timestamp,
+    subject: &str,
+    reason: Reason,
+    detail: &str,
+) -> Result<(), DatabaseError> {
+    write(tx, RAISE_AGAIN, app, now, (subject, reason, detail))
+}
+
+fn write(
+    tx: &mut Tx,
+    sql: &str,
+    app: &App,
+    now: Timestamp,
+    (subject, reason, detail): (&str, Reason, &str),
+) -> Result<(), DatabaseError> {
     let id = id::new(id::Kind::Attention, now, &app.entropy);
-    let rows = tx.execute(INSERT, params![id, subject, reason.as_str(), detail, ms(now)])?;
+    let rows = tx.execute(sql, params![id, subject, reason.as_str(), detail, ms(now)])?;
     if rows == 1 {
         tracing::warn!(attention.subject = subject, attention.reason = reason.as_str(), "attention: {detail}");
     }

@@ -32,6 +32,8 @@ pub enum Kind {
     Picture,
     /// Something that WeChat pushed.
     Push,
+    /// Whom the merchant wants to be told.
+    Webhook,
 }
 
 impl Kind {
@@ -49,6 +51,7 @@ impl Kind {
             Self::Message => "msg_",
             Self::Picture => "pic_",
             Self::Push => "psh_",
+            Self::Webhook => "whk_",
         }
     }
 }

@@ -27,6 +27,7 @@ pub(super) fn json(sim: &Simulator, setup: &Setup) -> Value {
         "tls_base_url": sim.tls_base_url(),
         "tls_authority_pem": DEMO_TLS_AUTHORITY_PEM,
         "control_url": format!("{url}/_sim/"),
+        "scenario": sim.scenario(),
         "phone_url": sim.phone_url(),
         "apps": apps.collect::<Vec<_>>(),
         "push": { "token": DEMO_PUSH_TOKEN, "encoding_aes_key": DEMO_ENCODING_AES_KEY },
@@ -91,6 +92,9 @@ pub(super) fn text(sim: &Simulator, setup: &Setup, keys: Option<&Path>) -> Strin
         Some(directory) => format!("\n\nThe fake keys of API v3 are in {}", directory.display()),
         None => "\n\nThe fake keys of API v3: --write-keys DIR writes them, --json prints them".to_owned(),
     });
+    if let Some(scenario) = sim.scenario() {
+        text.push_str(&format!("\n\nScenario: {} ({} steps)", scenario.title, scenario.steps.len()));
+    }
     let appid = setup.apps.first().map_or("APPID", |app| app.appid.as_str());
     text.push_str(&format!(
         "\n\nA customer logs in, pays, and what became of it:\n\

@@ -14,8 +14,8 @@ use weixin::{ApiV2Key, ApiV3Key, AppId, AppSecret, FieldError, MchId, pay::v3::K
 pub use key_files::KeyFileError;
 
 use crate::{
-    AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, Options, PhonePage, Setup, Simulator,
-    StartError,
+    AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, Options, PhonePage, Scenario,
+    ScenarioFileError, Setup, Simulator, StartError,
 };
 
 /// The arguments.
@@ -28,8 +28,9 @@ pub struct SimArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub listen_tls: Option<SocketAddr>,
     /// Decides all random values
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
-    pub seed: u64,
+    /// [default: the scenario's, or 1]
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
     /// A mini program; may be given several times. Without any, one fake app is there
     #[arg(long = "app", value_name = "APPID:SECRET")]
     pub apps: Vec<String>,
@@ -48,15 +49,18 @@ pub struct SimArgs {
     /// Keep the state in this file
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    /// Let amounts from 9990.01 to 9990.99 yuan order faults
+    #[arg(long)]
+    pub magic_amounts: bool,
+    /// Play the story in this file
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
     /// The server that the mini program on the phone in the browser calls
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     pub server: String,
     /// The mini program on the phone in the browser: a folder with app.json. Without it the sample shop runs
     #[arg(long, value_name = "DIR")]
     pub program: Option<PathBuf>,
-    /// Let amounts from 9990.01 to 9990.99 yuan order faults
-    #[arg(long)]
-    pub magic_amounts: bool,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
@@ -87,14 +91,17 @@ impl SimArgs {
         for app in &mut apps {
             app.merchants.clone_from(&bound);
         }
+        let scenario = self.scenario.as_deref().map(Scenario::load).transpose()?;
+        let seed = self.seed.or_else(|| scenario.as_ref()?.seed).unwrap_or(1);
         Ok(Options {
             listen: self.listen,
             listen_tls: Some(self.listen_tls.unwrap_or_else(|| next_port(self.listen))),
-            seed: self.seed,
+            seed,
             world: Setup { apps, merchants, merchants_v3 },
             state_file: self.state.clone(),
-            phone_page: PhonePage { server: Some(self.server.clone()), program: self.program.clone() },
             magic_amounts: self.magic_amounts,
+            scenario,
+            phone_page: PhonePage { server: Some(self.server.clone()), program: self.program.clone() },
             ..Options::demo()
         })
     }
@@ -211,6 +218,9 @@ pub enum RunError {
         /// What is wrong with it.
         source: KeyError,
     },
+    /// The scenario cannot be played.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioFileError),
     /// The fake keys cannot be written.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
@@ -254,6 +264,20 @@ mod tests {
         assert_eq!(port(&["--listen", "127.0.0.1:0"]), Some(0));
         assert_eq!(port(&["--listen", "127.0.0.1:65535"]), Some(65535));
         assert_eq!(port(&["--listen-tls", "127.0.0.1:7000"]), Some(7000));
+    }
+
+    #[test]
+    fn a_scenario_brings_its_seed_unless_another_is_wanted() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("story.toml");
+        std::fs::write(&path, "title = \"x\"\nseed = 7").expect("written");
+        let argument = path.display().to_string();
+        assert_eq!(options(&["--scenario", &argument]).expect("options").seed, 7);
+        assert_eq!(options(&["--scenario", &argument, "--seed", "8"]).expect("options").seed, 8);
+        assert_eq!(options(&[]).expect("options").seed, 1);
+        std::fs::write(&path, "title = 1").expect("written");
+        let wrong = options(&["--scenario", &argument]).expect_err("a number");
+        assert!(matches!(wrong, RunError::Scenario(_)), "{wrong}");
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! | `POST /_sim/outage` | `{for_s}` or `{until}`: nobody gets an answer, and notifications are lost | the same, afterwards |
 //! | `DELETE /_sim/outage` | | it is over |
 //! | `POST /_sim/notifications/forge` | `{mchid, out_trade_no, forger?: "stranger" \| "with_key"}`: a payment that never was is told | the reply: `{at, http_status, accepted, error}` |
+//! | `GET /_sim/scenario` | | `{title, steps: [{name, line, done_at, failure}]}`, or `null` without one |
 //! | `POST /_sim/deliver` | | `{attempts}`: notifications that were due are sent |
 //! | `POST /_sim/apps` | `{appid, secret, merchants, name?, open_platform?, original_id?, templates?: [{template_id, title, keys, kind?: "one_time" \| "long_term"}], agents?: [{kf_account, nickname, online?}]}` | `{}` |
 //! | `POST /_sim/merchants` | `{mchid, api_v2_key?, name?}` and for API v3 `{api_v3_key?, certificates?: [{pem, standing?: "good" \| "revoked" \| "replaced"}], key_mode?}` | `{}` |
@@ -71,14 +72,8 @@ use serde_json::{Value, json};
 use weixin::AppId;
 
 use crate::{
-    Choice, Fault, NOTIFICATION, PUSH, Shared,
-    answer::Answer,
-    deliver_due,
-    fault::Target,
-    mini_program,
-    pay::{self, REQUEST_PAYMENT_OK},
-    platform::public_key_id,
-    server::{ENDPOINTS, Request},
+    Choice, Fault, Shared, answer::Answer, deliver_due, fault, pay::REQUEST_PAYMENT_OK, platform::public_key_id,
+    scenario::Director, server::Request,
 };
 
 /// Where the control API begins.
@@ -172,6 +167,7 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
         ("DELETE", "outage") => Ok(trouble::end_outage(shared)),
         ("POST", "notifications/forge") => trouble::forge(shared, body(request)?).await,
         ("POST", "deliver") => Ok(json!({ "attempts": deliver_due(shared).await })),
+        ("GET", "scenario") => Ok(json!(shared.world().director.as_ref().map(Director::report))),
         ("POST", "apps") => set_up::app(shared, body(request)?),
         ("POST", "merchants") => set_up::merchant(shared, body(request)?),
         ("POST", "merchants/key_mode") => set_up::key_mode(shared, body(request)?),
@@ -198,7 +194,7 @@ fn unknown(method: &str, path: &str) -> Result<Value, Refusal> {
 /// The methods of a call that exists.
 fn methods(path: &str) -> Option<&'static str> {
     match path {
-        "status" | "ledger" | "wire" => Some("GET"),
+        "status" | "ledger" | "wire" | "scenario" => Some("GET"),
         "clock" | "platform" => Some("GET or POST"),
         "faults" | "outage" => Some("GET, POST or DELETE"),
         "wx/login"
@@ -284,22 +280,11 @@ fn faults(shared: &Shared) -> Value {
     json!({ "faults": shared.world().faults.list() })
 }
 
-/// A fault that can never strike would be a mistake that nobody sees.
 fn check_fault(fault: Fault) -> Result<Fault, Refusal> {
-    if fault.per_mille > 1000 {
-        return refuse(400, "per_mille must be 0 to 1000");
+    match fault::check(&fault) {
+        Ok(()) => Ok(fault),
+        Err(sentence) => refuse(400, sentence),
     }
-    let Some(path) = fault.path.as_deref() else { return Ok(fault) };
-    let paths = || ENDPOINTS.into_iter().chain(mini_program::paths()).chain(pay::PATHS).chain(pay::v3::patterns());
-    let endpoint = paths().any(|known| known == path);
-    if ![NOTIFICATION, PUSH].contains(&path) && !endpoint && pay::v3::pattern(path).is_none() {
-        let paths: Vec<_> = paths().collect();
-        return refuse(400, format!("path must be {NOTIFICATION}, {PUSH} or one of {}", paths.join(" ")));
-    }
-    if !fault.kind.fits(Target::of(path)) {
-        return refuse(400, format!("{} does not happen at {path}", json!(fault.kind)));
-    }
-    Ok(fault)
 }
 
 #[derive(Deserialize)]

@@ -6,8 +6,8 @@ use weixin::{ApiV2Key, ApiV3Key, AppId, AppSecret, FieldError, MchId};
 
 use super::{Refusal, refuse};
 use crate::{
-    AgentSetup, AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, RefundEnding, Rotation, Shared,
-    TemplateSetup, world::Switches,
+    AgentSetup, AppSetup, KeyMode, MerchantCertificate, MerchantSetup, MerchantV3Setup, Shared, TemplateSetup,
+    world::SwitchChange,
 };
 
 #[derive(Deserialize)]
@@ -100,30 +100,10 @@ pub(super) fn platform(shared: &Shared) -> Value {
     json!(shared.world().switches)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PlatformCall {
-    rotation: Option<Rotation>,
-    probe_per_mille: Option<u16>,
-    refund_after_s: Option<u32>,
-    refund_ending: Option<RefundEnding>,
-    magic_amounts: Option<bool>,
-}
-
-pub(super) fn change_platform(shared: &Shared, call: PlatformCall) -> Result<Value, Refusal> {
-    if call.probe_per_mille.is_some_and(|rate| rate > 1000) {
-        return refuse(400, "probe_per_mille must be 0 to 1000");
+pub(super) fn change_platform(shared: &Shared, change: SwitchChange) -> Result<Value, Refusal> {
+    if let Err(sentence) = change.check() {
+        return refuse(400, sentence);
     }
-    shared.switch(|switches| {
-        let Switches { rotation, probe_per_mille, refund_after_s, refund_ending, magic_amounts, .. } = *switches;
-        *switches = Switches {
-            rotation: call.rotation.unwrap_or(rotation),
-            probe_per_mille: call.probe_per_mille.unwrap_or(probe_per_mille),
-            refund_after_s: call.refund_after_s.unwrap_or(refund_after_s),
-            refund_ending: call.refund_ending.unwrap_or(refund_ending),
-            magic_amounts: call.magic_amounts.unwrap_or(magic_amounts),
-            ..*switches
-        };
-    });
+    shared.switch(|switches| switches.change(&change));
     Ok(platform(shared))
 }

@@ -99,6 +99,11 @@ impl World {
         self.push_of_customer(now, key, subject, all, in_chat);
     }
 
+    /// The customer says something in words.
+    pub(crate) fn says_text(&mut self, shared: &Shared, now: Timestamp, key: &str, text: &str) {
+        self.says(shared, now, key, Said::Text { content: text.to_owned() });
+    }
+
     /// The customer says something. WeChat's number of it comes back.
     fn says(&mut self, shared: &Shared, now: Timestamp, key: &str, said: Said) -> String {
         let seed = self.seed();

@@ -1,6 +1,6 @@
 //! The rules that are still to strike, in the order in which they were told.
 
-use super::{Attempt, Fault, FaultKind, NOTIFICATION, PUSH, Target};
+use super::{Attempt, Fault, FaultKind, NOTIFICATION, PUSH, Target, is_here};
 use crate::{pay::Api, random::Seed};
 
 /// The faults that are still to strike.
@@ -49,7 +49,7 @@ impl Faults {
         attempt: Attempt,
         text: impl Fn(&str) -> bool,
     ) -> Option<FaultKind> {
-        let here = |wanted: &str| wanted == path || wanted == pattern;
+        let here = |wanted: &str| is_here(wanted, path, pattern);
         self.take(|fault| {
             fault.path.as_deref().is_none_or(here)
                 && fault.kind.fits(Target::Request(path))

@@ -33,8 +33,7 @@ pub(crate) fn strike_request(world: &mut World, now: Timestamp, request: &Reques
     }
     let pattern = pay::v3::pattern(&request.path).unwrap_or(&request.path);
     let attempt = pay::v3::attempt(world, request);
-    let text = |text: &str| request.path_and_query().contains(text) || contains(&request.body, text);
-    let ordered = world.faults.take_request(&request.path, pattern, attempt, text);
+    let ordered = world.faults.take_request(&request.path, pattern, attempt, |text| request.contains(text));
     ordered.or_else(|| magic::of_request(world, request)).map_or(Struck::No, Struck::By)
 }
 
@@ -56,8 +55,4 @@ pub(crate) fn strike_notification(
 /// What happens to a push.
 pub(crate) fn strike_push(world: &mut World, now: Timestamp) -> Option<FaultKind> {
     if world.is_out(now) { Some(FaultKind::Lost) } else { world.faults.take_push() }
-}
-
-fn contains(body: &[u8], text: &str) -> bool {
-    text.is_empty() || body.windows(text.len()).any(|window| window == text.as_bytes())
 }

@@ -26,6 +26,7 @@ pub(crate) struct GivenCode {
 
 /// The number of a phone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PhoneNumber {
     /// The prefix of the country, for example `86`.
     pub country_code: String,

@@ -8,7 +8,7 @@ use weixin::{
 };
 
 use super::{
-    Api, Order, Subject,
+    Api, Order,
     notify::{Letter, OTHER_KEY, is_loopback},
     v3::sign::Unsigned,
 };
@@ -92,7 +92,20 @@ impl World {
                 (body, headers)
             }
         };
-        Ok(Letter { subject: Subject::Payment(key), api: order.api, url, body, headers, at: now, fault: None })
+        Ok(Letter { subject: None, api: order.api, url, body, headers, at: now, fault: None })
+    }
+
+    /// Has the forgery posted with what is sent next.
+    pub(crate) fn post_forgery(
+        &mut self,
+        now: Timestamp,
+        mchid: &MchId,
+        out_trade_no: &str,
+        forger: Forger,
+    ) -> Result<(), ForgeError> {
+        let letter = self.forge(now, mchid, out_trade_no, forger)?;
+        self.forgeries.push(letter);
+        Ok(())
     }
 
     /// The type of signature that the latest request of the order named.

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Shared,
-    fault::FaultKind,
+    fault::{FaultKind, NOTIFICATION},
     wire::{Direction, Exchange},
 };
 
@@ -38,11 +38,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// Sends every attempt that is due, waits for the replies, and gives the number of attempts.
 pub(crate) async fn deliver_due(shared: &Arc<Shared>) -> usize {
-    let letters = {
-        let mut world = shared.world();
-        let now = shared.time(&world);
-        world.take_due(now)
-    };
+    let letters = due(shared);
     let count = letters.len();
     let mut under_way = tokio::task::JoinSet::new();
     for letter in letters {
@@ -53,7 +49,7 @@ pub(crate) async fn deliver_due(shared: &Arc<Shared>) -> usize {
     count
 }
 
-/// Posts a forged notification. The books of WeChat do not know of it, the log of the wire does.
+/// Posts a forged notification now, and gives the reply.
 pub(crate) async fn forge_notification(
     shared: &Arc<Shared>,
     mchid: &MchId,
@@ -65,8 +61,7 @@ pub(crate) async fn forge_notification(
         let now = shared.time(&world);
         world.forge(now, mchid, out_trade_no, forger)?
     };
-    let (attempt, mut exchange) = shared.mailer.post(&letter).await;
-    exchange.note = Some(exchange.note.map_or_else(|| "forged".to_owned(), |note| format!("forged: {note}")));
+    let (attempt, exchange) = shared.mailer.post(&letter).await;
     shared.wire.record(exchange);
     Ok(attempt)
 }
@@ -74,12 +69,7 @@ pub(crate) async fn forge_notification(
 /// Sends what is due as soon as it is due, until the simulator is shut down.
 pub(crate) async fn run_automatically(shared: Arc<Shared>) {
     while !shared.stop.is_cancelled() {
-        let letters = {
-            let mut world = shared.world();
-            let now = shared.time(&world);
-            world.take_due(now)
-        };
-        for letter in letters {
+        for letter in due(&shared) {
             let shared = Arc::clone(&shared);
             // Each on its own: a slow receiver does not hold up the others.
             shared.tasks.clone().spawn(async move { shared.mailer.deliver(&shared, letter).await });
@@ -90,6 +80,14 @@ pub(crate) async fn run_automatically(shared: Arc<Shared>) {
             () = shared.stop.cancelled() => {}
         }
     }
+}
+
+/// What is due, after what the scenario has to say.
+fn due(shared: &Shared) -> Vec<Letter> {
+    let mut world = shared.world();
+    shared.play_scenario(&mut world);
+    let now = shared.time(&world);
+    world.take_due(now)
 }
 
 /// Posts notifications, to this machine only.
@@ -132,7 +130,12 @@ impl Mailer {
             _ => [self.post(&letter).await].into_iter().unzip(),
         };
         let again_s = if let Some(FaultKind::Again(again_s)) = letter.fault { Some(again_s) } else { None };
-        shared.world().attempted(&letter.subject, attempts, again_s);
+        if let Some(subject) = &letter.subject {
+            let mut world = shared.world();
+            world.attempted(subject, attempts, again_s);
+            let text = |text: &str| subject.key().contains(text);
+            shared.tell_scenario(&mut world, NOTIFICATION, NOTIFICATION, text);
+        }
         shared.changed();
         // Last, so that whoever follows the log finds the attempt in the ledger.
         for exchange in exchanges {
@@ -161,7 +164,12 @@ impl Mailer {
             status,
             answer: String::from_utf8_lossy(&answer).into_owned(),
             answer_headers: Vec::new(),
-            note: error.clone().or_else(|| letter.fault.as_ref().map(|fault| format!("fault: {fault:?}"))),
+            note: match (&letter.subject, &letter.fault, &error) {
+                (None, _, None) => Some("forged".to_owned()),
+                (None, _, Some(error)) => Some(format!("forged: {error}")),
+                (Some(_), Some(fault), None) => Some(format!("fault: {fault:?}")),
+                (Some(_), _, error) => error.clone(),
+            },
         };
         (Attempt { at: letter.at, http_status: status, accepted, error }, exchange)
     }

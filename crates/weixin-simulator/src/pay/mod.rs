@@ -35,7 +35,7 @@ use weixin::{
 pub use forge::{ForgeError, Forger};
 pub(crate) use mailer::{Mailer, deliver_due, forge_notification, reason, run_automatically};
 pub use notify::{Attempt, NotificationState};
-pub(crate) use notify::{Subject, after, is_loopback};
+pub(crate) use notify::{Letter, Subject, after, is_loopback};
 pub use order::UNPAID_CLOSED_AFTER_S;
 pub(crate) use phone::REQUEST_PAYMENT_OK;
 pub use phone::{Choice, PaymentSheet, PhoneError};

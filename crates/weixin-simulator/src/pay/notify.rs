@@ -137,8 +137,9 @@ pub(crate) fn is_loopback(url: &str) -> bool {
 }
 
 /// One body on its way.
-pub(super) struct Letter {
-    pub(super) subject: Subject,
+pub(crate) struct Letter {
+    /// Nothing of a forgery: the books do not know of it.
+    pub(super) subject: Option<Subject>,
     pub(super) api: Api,
     pub(super) url: String,
     pub(super) body: String,
@@ -151,7 +152,7 @@ pub(super) struct Letter {
 impl World {
     /// Takes out what is due. It comes back with [`World::attempted`].
     pub(super) fn take_due(&mut self, now: Timestamp) -> Vec<Letter> {
-        let mut letters = Vec::new();
+        let mut letters = std::mem::take(&mut self.forgeries);
         while let Some((due_at, subject)) = self.due.first().cloned().filter(|(due_at, _)| *due_at <= now) {
             self.due.remove(&(due_at, subject.clone()));
             let fault = self.notification_fault(&subject, now);
@@ -238,7 +239,15 @@ impl World {
                     let nonce_str = seed.nonce(&format!("refund/{key}"), counter);
                     let told = refund.told(order, now);
                     let body = refund_letter_v2(merchant, told, &nonce_str, fault.as_ref());
-                    return Some(Letter { subject, api, url, body, headers: Vec::new(), at: now, fault });
+                    return Some(Letter {
+                        subject: Some(subject),
+                        api,
+                        url,
+                        body,
+                        headers: Vec::new(),
+                        at: now,
+                        fault,
+                    });
                 }
                 let merchant = self.merchants_v3.get_mut(refund.mchid.as_str())?;
                 occasion(key).refund(merchant, refund).map(|written| (written.body, written.headers))
@@ -253,7 +262,7 @@ impl World {
             self.notification(&subject)?.state = NotificationState::NoApiV3Key;
             return None;
         };
-        Some(Letter { subject, api, url, body, headers, at: now, fault })
+        Some(Letter { subject: Some(subject), api, url, body, headers, at: now, fault })
     }
 
     /// Writes an attempt down. One that was not accepted is repeated after the pause of the schedule.

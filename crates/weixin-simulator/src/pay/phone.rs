@@ -84,9 +84,31 @@ impl World {
         if choice == Choice::Cancel {
             return Err(PhoneError::Cancelled);
         }
+        self.take_payment(now, key, sign_type);
+        Ok(())
+    }
+
+    /// The customer pays what was ordered last, without a mini program that calls `wx.requestPayment`: nobody checks a
+    /// signature. For scenarios, which do not see what the server gives to the phone.
+    pub(crate) fn pay_without_parameters(&mut self, now: Timestamp, key: &str) -> Result<(), PhoneError> {
+        let order = self.order(key, now).ok_or_else(|| failed(PREPAY_ID_WRONG))?;
+        match order.state {
+            OrderState::Paid { .. } => return Err(failed(PAID)),
+            OrderState::Closed => return Err(failed(EXPIRED)),
+            OrderState::NotPay if order.time_expire.is_some_and(|last| now > last) => return Err(failed(EXPIRED)),
+            OrderState::NotPay => {}
+        }
+        let prepay_id = order.prepay_ids.last().cloned().unwrap_or_default();
+        let prepay = self.prepays.get(&prepay_id);
+        let prepay = prepay.filter(|prepay| now.as_second() - prepay.made_at.as_second() < PREPAY_ID_VALID_S);
+        let declared = prepay.ok_or_else(|| failed(PREPAY_ID_WRONG))?.sign_type.clone();
+        self.take_payment(now, key.to_owned(), declared);
+        Ok(())
+    }
+
+    fn take_payment(&mut self, now: Timestamp, key: String, sign_type: Option<String>) {
         let transaction_id = self.seed().transaction_id(&key, now);
-        // It was there a moment ago.
-        let Some(order) = self.orders.get_mut(&key) else { return Err(failed(PREPAY_ID_WRONG)) };
+        let Some(order) = self.orders.get_mut(&key) else { return };
         order.pay(now, transaction_id.clone(), sign_type);
         let (mchid, total) = (order.mchid.clone(), order.total);
         if order.notification.as_ref().is_some_and(Notification::is_pending) {
@@ -94,7 +116,6 @@ impl World {
         }
         self.transactions.insert(transaction_id.to_string(), key);
         self.earn(&mchid, total);
-        Ok(())
     }
 
     /// What the sheet shows, if it opens.

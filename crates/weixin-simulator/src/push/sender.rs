@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Shared,
     fault::FaultKind,
-    pay::reason,
+    pay::{is_loopback, reason},
     wire::{Direction, Exchange},
 };
 
@@ -103,14 +103,12 @@ fn written_down(shared: &Shared, number: u64, attempts: Vec<PushAttempt>, exchan
 
 async fn post(shared: &Shared, letter: &Letter) -> (PushAttempt, Exchange) {
     let content_type = letter.format.content_type();
-    let request = shared.mailer.client().post(&letter.url).body(letter.body.clone());
-    let answer = shared.mailer.send(request.header(header::CONTENT_TYPE, content_type)).await;
-    let (status, body, verdict) = match answer {
+    let (status, body, verdict) = match exchange(shared, letter, content_type).await {
         Ok((status, body)) => {
             let verdict = judge(letter, status, &body);
             (Some(status), body, verdict)
         }
-        Err(error) => (None, Vec::new(), refused(&reason(&error))),
+        Err(reason) => (None, Vec::new(), refused(&reason)),
     };
     let note = match (&letter.fault, &verdict) {
         (Some(fault), _) => Some(format!("fault: {fault:?}")),
@@ -132,6 +130,17 @@ async fn post(shared: &Shared, letter: &Letter) -> (PushAttempt, Exchange) {
     };
     let answer = String::from_utf8_lossy(&body[..body.len().min(ANSWER_BYTES_KEPT)]).into_owned();
     (PushAttempt { at: letter.at, http_status: status, answer, verdict }, exchange)
+}
+
+/// Status and body, or why there is no answer.
+async fn exchange(shared: &Shared, letter: &Letter, content_type: &str) -> Result<(u16, Vec<u8>), String> {
+    // A setting that was there from the start was not checked by the question for the address.
+    if !is_loopback(&letter.url) {
+        return Err("the address is not on this machine".to_owned());
+    }
+    let request = shared.mailer.client().post(&letter.url).body(letter.body.clone());
+    let request = request.header(header::CONTENT_TYPE, content_type);
+    shared.mailer.send(request).await.map_err(|error| reason(&error))
 }
 
 /// How WeChat takes an answer. Nothing is stripped from it: a line break behind `success` is no `success`.

@@ -16,6 +16,7 @@ mod push;
 mod refund_v2;
 mod repeatable;
 mod rules;
+mod scenario;
 mod support;
 mod tls;
 mod token;

@@ -24,7 +24,7 @@ use super::{
     serve::{Running, interrupted},
 };
 use crate::{
-    api_key::{self, Scope},
+    api_key::{self, NewKey, Scope},
     app::App,
     clock::system_entropy,
     config::{Api, Config, LogFormat, empty_environment, new_master_key},
@@ -98,7 +98,7 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
     migrate(&config.database, Realm::Simulated, clock()).await?;
     let server = Running::start(config, clock).await?;
     add_sample_products(&server.app).await?;
-    switch_push_on(&simulator, &format!("http://{}", server.http.address())).await?;
+    switch_push_on(&simulator, port).await?;
     let key = development_key(data, &server).await?;
     let dev = RunningDev {
         server: format!("http://{}", server.http.address()),
@@ -119,6 +119,13 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
     running_dev::remove_from(data);
     server.stop().await;
     simulator.shutdown().await;
+    Ok(())
+}
+
+/// Message push, as its switch in WeChat's console: WeChat asks the server for its address first.
+pub(super) async fn switch_push_on(simulator: &Simulator, port: u16) -> Result<(), CliError> {
+    let setup = PushSetup::demo(&format!("http://127.0.0.1:{port}/wechat/push/{DEMO_APPID}"));
+    simulator.set_push(&simulator.demo_appid(), setup).await?;
     Ok(())
 }
 
@@ -207,13 +214,6 @@ pub(super) fn configuration(place: &Place<'_>, simulator: &str) -> Result<Config
     Ok(Config::parse(&text, &path, &empty_environment)?)
 }
 
-/// Switches message push on in the console of the simulated WeChat, which asks the server for its address.
-pub(super) async fn switch_push_on(simulator: &Simulator, server_url: &str) -> Result<(), CliError> {
-    let push = PushSetup::demo(&format!("{server_url}/wechat/push/{DEMO_APPID}"));
-    simulator.set_push(&simulator.demo_appid(), push).await?;
-    Ok(())
-}
-
 /// Puts the sample products on an empty shelf.
 pub(super) async fn add_sample_products(app: &App) -> Result<(), CliError> {
     let appid = AppId::parse(DEMO_APPID).map_err(|error| CliError::Usage(error.to_string()))?;
@@ -238,7 +238,8 @@ async fn development_key(data: &Path, server: &Running) -> Result<String, CliErr
         std::fs::remove_file(&path).map_err(CliError::file(format!("cannot remove {}", path.display())))?;
     }
     let (now, entropy) = (server.app.now(), system_entropy());
-    let key = api_key::create(&server.app.database, Realm::Simulated, "dev", Scope::ALL, now, &entropy).await?;
+    let new = NewKey { name: "dev".to_owned(), scopes: Scope::ALL.to_vec(), ..NewKey::default() };
+    let key = api_key::create(&server.app.database, Realm::Simulated, new, now, &entropy).await?;
     write_new(&path, &format!("{key}\n"), Readers::Owner)?;
     Ok(key)
 }

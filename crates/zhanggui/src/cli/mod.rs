@@ -154,7 +154,7 @@ enum CliError {
     #[error("the simulator cannot start")]
     Simulator(#[from] weixin_simulator::StartError),
     #[cfg(feature = "simulator")]
-    #[error("message push cannot be switched on in the simulator")]
+    #[error("the simulated WeChat cannot push messages to the server")]
     Push(#[from] weixin_simulator::PushSetupError),
     #[cfg(feature = "simulator")]
     #[error("{failed} of {steps} steps did not end as they must")]

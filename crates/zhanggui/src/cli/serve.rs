@@ -8,9 +8,9 @@ use crate::{
     background::Background,
     clock::{Clock, system_clock, system_entropy},
     config::Config,
-    customer_service,
+    customer_service, housekeeping,
     http::Server,
-    job, payment,
+    job, payment, webhook,
 };
 
 /// Arguments of `zhanggui serve`.
@@ -34,7 +34,7 @@ pub(super) async fn run(arguments: &ServeArgs) -> Result<(), CliError> {
 pub(super) struct Running {
     pub(super) app: Arc<App>,
     pub(super) http: Server,
-    background: [Background; 3],
+    background: Vec<Background>,
 }
 
 impl Running {
@@ -42,9 +42,11 @@ impl Running {
         let database = open(&config).await?;
         let app = App::new(config, database, clock, system_entropy())?;
         let http = Server::start(Arc::clone(&app)).await?;
-        let background = [
+        let background = vec![
             job::start(Arc::clone(&app)),
             payment::keep_keys_fresh(Arc::clone(&app)),
+            webhook::start(Arc::clone(&app)),
+            housekeeping::start(Arc::clone(&app)),
             customer_service::forget_old_pushes(Arc::clone(&app)),
         ];
         Ok(Self { app, http, background })

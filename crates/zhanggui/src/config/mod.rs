@@ -9,6 +9,7 @@ mod reader;
 mod template;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 use std::{cell::RefCell, net::SocketAddr, path::Path, time::Duration};
 
@@ -27,6 +28,7 @@ pub use merchant::{Api, Merchant, V2, V3};
 pub use reader::{ConfigError, Problem};
 use reader::{Reader, Section};
 pub use template::{TEMPLATE, new_master_key};
+pub use webhook::Webhook;
 
 /// Everything that the operator decides.
 pub struct Config {
@@ -40,6 +42,8 @@ pub struct Config {
     pub wechat: Wechat,
     /// How long orders can be paid, and what is done with late money.
     pub order: OrderPolicy,
+    /// How events are sent to the merchant's systems.
+    pub webhook: Webhook,
     /// How many replies WeChat takes for a customer.
     pub reply_limits: allowance::Limits,
     /// The form of the log.
@@ -195,6 +199,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
     });
     secrets.end(reader);
     let order = read_order(reader);
+    let webhook = webhook::read(reader, realm);
     let reply_limits = customer_service::read_limits(reader);
     let log = read_log(reader);
     let merchants = merchant::read(reader, realm, server.as_ref());
@@ -206,6 +211,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
         master_key: master_key?,
         wechat: wechat?,
         order: order?,
+        webhook: webhook?,
         reply_limits: reply_limits?,
         log: log?,
         apps,

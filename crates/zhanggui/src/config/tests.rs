@@ -305,3 +305,66 @@ fn each_wrong_key_of_api_v3_has_its_own_message() {
         "line 12: merchant.public_key_file is a PEM of the kind CERTIFICATE, but PUBLIC KEY is needed",
     );
 }
+
+mod customer_service {
+    use weixin::push::Mode;
+
+    use super::{GOOD, parse};
+    use crate::customer_service::Handler;
+
+    const PUSH: &str = "
+[app.push]
+token = \"MyPushToken\"
+encoding_aes_key = \"abcdefghijklmnopqrstuvwxyz0123456789ABCDEFI\"
+";
+
+    #[track_caller]
+    fn refuses(more: &str, message: &str) {
+        let error = parse(&format!("{GOOD}{more}")).err().expect("a problem").to_string();
+        assert!(error.contains(message), "{error}");
+    }
+
+    #[test]
+    fn a_message_goes_to_wechats_agents_unless_the_file_says_otherwise() {
+        let config = parse(&format!("{GOOD}{PUSH}")).unwrap();
+        let push = config.apps[0].push.as_ref().unwrap();
+        assert_eq!((push.handler, push.receiver.mode), (Handler::Wechat, Mode::Secure));
+        assert!(parse(GOOD).unwrap().apps[0].push.is_none());
+    }
+
+    #[test]
+    fn two_pairs_of_keys_stand_side_by_side_during_a_rotation() {
+        let old = "token_old = \"oldToken\"\nencoding_aes_key_old = \"0bcdefghijklmnopqrstuvwxyz0123456789ABCDEFI\"\n";
+        let config = parse(&format!("{GOOD}{PUSH}{old}")).unwrap();
+        let receiver = &config.apps[0].push.as_ref().unwrap().receiver;
+        assert_eq!((receiver.tokens.len(), receiver.aes_keys.len()), (2, 2));
+        assert_eq!(receiver.tokens[0].expose(), "MyPushToken", "the newest is the first");
+    }
+
+    #[test]
+    fn a_push_section_that_cannot_work_says_why() {
+        refuses("[app.push]\ntoken = \"MyPushToken\"\n", "push.encoding_aes_key is missing");
+        refuses("[app.push]\nencoding_aes_key = \"short\"\ntoken = \"abc\"\n", "must be the EncodingAESKey");
+        refuses("[app.push]\nmode = \"open\"\n", "push.mode must be");
+        refuses("[app.push]\nhandler = \"boss\"\n", "push.handler must be");
+        refuses("[app.push]\ntokens = \"abc\"\n", "did you mean token");
+        refuses("[app.push]\ntoken = \"fakePushToken\"\n", "is a key of the simulator");
+    }
+
+    #[test]
+    fn a_rule_or_message_that_cannot_work_names_itself() {
+        refuses("[[app.rule]]\nname = \"a\"\non = \"message\"\n", "does nothing");
+        refuses(
+            "[[app.rule]]\nname = \"a\"\non = \"enter\"\nreply = \"hi\"\nkeyword = [\"x\"]\n",
+            "did you mean keywords",
+        );
+        refuses("[[app.rule]]\nname = \"a\"\non = \"message\"\nkeywords = \"x\"\n", "must be a list of texts");
+        refuses("[[app.subscribe_message]]\nname = \"paid\"\n", "template_id is missing");
+        refuses(
+            "[[app.subscribe_message]]\nname = \"paid\"\ntemplate_id = \"t\"\non = \"order.eaten\"\n",
+            "order.paid",
+        );
+        let rule = "[[app.rule]]\nname = \"a\"\non = \"enter\"\nreply = \"hi\"\n";
+        refuses(&format!("{rule}{rule}"), "stands twice");
+    }
+}

@@ -22,6 +22,7 @@ pub(super) const TREE: &[Migration] = &[
     Migration { number: 1, name: "foundation", sql: include_str!("migrations/0001_foundation.sql") },
     Migration { number: 2, name: "customer_service", sql: include_str!("migrations/0002_customer_service.sql") },
     Migration { number: 3, name: "money", sql: include_str!("migrations/0003_money.sql") },
+    Migration { number: 4, name: "merchant", sql: include_str!("migrations/0004_merchant.sql") },
 ];
 
 /// What `migrate` did.

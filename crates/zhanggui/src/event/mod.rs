@@ -19,6 +19,7 @@ use crate::{
     id,
 };
 pub use list::{Asked, list};
+pub use store::{at, headlines, last, position};
 pub use stream::STREAMS_MAX;
 
 /// Declares the types once: variant, word, what it means.
@@ -75,6 +76,8 @@ types! {
     ShippingReported "shipping.reported",
     /// WeChat pushed an event that this program has no word for.
     PushReceived "push.received",
+    /// Somebody tries a webhook; only this one is told.
+    WebhookTested "webhook.tested",
 }
 
 impl Type {
@@ -113,6 +116,23 @@ pub struct Event {
     pub created_at: Timestamp,
     /// The subject as it was right after.
     pub data: Value,
+}
+
+/// An event without its data, for those who decide who is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Headline {
+    /// Where it stands; grows with every event.
+    pub position: i64,
+    /// Its id.
+    pub id: String,
+    /// The word of its type, which may be one of a newer version.
+    pub kind: String,
+    /// The id of the order or conversation.
+    pub subject: String,
+    /// Counts the events of the subject.
+    pub sequence: i64,
+    /// When.
+    pub created: Timestamp,
 }
 
 /// Appends an event, in the transaction of what happened.

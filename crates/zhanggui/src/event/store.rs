@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use super::{Event, Type};
+use super::{Event, Headline, Type};
 use crate::{
     app::App,
     clock::{from_ms, ms},
@@ -44,15 +44,69 @@ pub(super) fn insert(
 const POSITION: &str = "SELECT position FROM event WHERE id = $1";
 
 /// Where the event of a cursor stands; `None` if there is no such event.
-pub(super) fn position(tx: &mut Tx, id: &str) -> Result<Option<i64>, DatabaseError> {
+///
+/// # Errors
+/// The database fails.
+pub fn position(tx: &mut Tx, id: &str) -> Result<Option<i64>, DatabaseError> {
     tx.query_opt(POSITION, params![id])?.map(|row| row.int("position")).transpose()
 }
 
 const LAST: &str = "SELECT COALESCE(MAX(position), 0) AS position FROM event";
 
 /// Where the newest event stands.
-pub(super) fn last(tx: &mut Tx) -> Result<i64, DatabaseError> {
+///
+/// # Errors
+/// The database fails.
+pub fn last(tx: &mut Tx) -> Result<i64, DatabaseError> {
     tx.query_one(LAST, params![])?.int("position")
+}
+
+const HEADLINES: &str = "
+    SELECT position,
+           id,
+           type,
+           subject,
+           sequence,
+           created_ms
+    FROM event
+    WHERE position > $1
+    ORDER BY position
+    LIMIT $2";
+
+/// The events after a position without their data, the oldest first.
+///
+/// # Errors
+/// The database fails.
+pub fn headlines(tx: &mut Tx, position: i64, limit: i64) -> Result<Vec<Headline>, DatabaseError> {
+    let headline = |row: &Row| {
+        Ok(Headline {
+            position: row.int("position")?,
+            id: row.text("id")?.to_owned(),
+            kind: row.text("type")?.to_owned(),
+            subject: row.text("subject")?.to_owned(),
+            sequence: row.int("sequence")?,
+            created: from_ms(row.int("created_ms")?),
+        })
+    };
+    tx.query(HEADLINES, params![position, limit])?.iter().map(headline).collect()
+}
+
+const AT: &str = "
+    SELECT id,
+           type,
+           subject,
+           sequence,
+           data_sealed,
+           created_ms
+    FROM event
+    WHERE position = $1";
+
+/// The event at a position.
+///
+/// # Errors
+/// The database fails, or the data cannot be read.
+pub fn at(tx: &mut Tx, app: &App, position: i64) -> Result<Option<Event>, DatabaseError> {
+    tx.query_opt(AT, params![position])?.map(|row| read(app, &row)).transpose()
 }
 
 /// Which events are asked for.

@@ -1,13 +1,16 @@
 //! Who calls: a customer with a session, or one of the merchant's systems with an API key.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
-    extract::FromRequestParts,
+    extract::{ConnectInfo, FromRequestParts},
     http::{header, request::Parts},
 };
 
-use super::problem::{Code, Problem};
+use super::{
+    address::client_address,
+    problem::{Code, Problem},
+};
 use crate::{
     api_key::{self, ApiKey, Scope},
     app::App,
@@ -24,6 +27,14 @@ pub enum Caller {
 }
 
 impl Caller {
+    /// The id of the customer or of the key.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Customer(customer) => &customer.id,
+            Self::Key(key) => &key.id,
+        }
+    }
+
     /// The caller may be a customer, or a key that has this scope.
     ///
     /// # Errors
@@ -86,10 +97,16 @@ impl FromRequestParts<Arc<App>> for Caller {
             _ => return Err(Problem::new(Code::Unauthorized, "Send the header Authorization: Bearer <token or key>.")),
         };
         if api_key::looks_like_one(token) {
-            let key = api_key::find(app, token).await?;
-            return key.map(Caller::Key).ok_or_else(|| {
+            let key = api_key::find(app, token).await?.ok_or_else(|| {
                 Problem::new(Code::Unauthorized, "The API key is unknown, expired, revoked or of another realm.")
-            });
+            })?;
+            // Every connection has a peer; see `serve.rs`.
+            let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+            let allowed = peer.is_some_and(|peer| key.may_come_from(client_address(app, peer, &parts.headers)));
+            if !allowed {
+                return Err(Problem::new(Code::Forbidden, "The API key may not be used from this address."));
+            }
+            return Ok(Caller::Key(key));
         }
         let customer = session::find(app, token).await?;
         customer

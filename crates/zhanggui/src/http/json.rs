@@ -16,18 +16,45 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        JsonBytes::from_request(request, state).await?.parse().map(JsonBody)
+    }
+}
+
+/// The bytes of a JSON body. A request without body and content type says as much as an empty object.
+pub struct JsonBytes(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        let Some(content_type) = content_type.map(|value| value.to_str().unwrap_or_default().to_owned()) else {
+            let bytes = read_bytes(request, state).await?;
+            return if bytes.is_empty() { Ok(Self(Bytes::from_static(b"{}"))) } else { Err(content_type_wrong()) };
+        };
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
-            return Err(Problem::new(Code::ContentTypeWrong, "Send the header Content-Type: application/json."));
+            return Err(content_type_wrong());
         }
-        let bytes = read_bytes(request, state).await?;
+        read_bytes(request, state).await.map(Self)
+    }
+}
+
+fn content_type_wrong() -> Problem {
+    Problem::new(Code::ContentTypeWrong, "Send the header Content-Type: application/json.")
+}
+
+impl JsonBytes {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         // A list would be taken for the fields of an object in their order.
-        if bytes.trim_ascii_start().first() == Some(&b'[') {
+        if self.0.trim_ascii_start().first() == Some(&b'[') {
             return Err(Problem::new(Code::BodyInvalid, "Send a JSON object, not a list."));
         }
-        let value: Result<T, _> = serde_json::from_slice(&bytes);
-        value.map(JsonBody).map_err(|error| {
+        serde_json::from_slice(&self.0).map_err(|error| {
             let code = if error.is_data() { Code::BodyInvalid } else { Code::BodyNotJson };
             Problem::new(code, format!("{error}."))
         })

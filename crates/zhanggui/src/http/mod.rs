@@ -2,6 +2,7 @@
 //!
 //! The order of the layers, from outside: request id and problems, panics, time, body size, route.
 
+mod address;
 mod caller;
 mod health;
 mod json;
@@ -16,7 +17,7 @@ use axum::{
     extract::DefaultBodyLimit,
     http::{HeaderValue, StatusCode, header},
     middleware,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use tower::ServiceBuilder;
 use tower_http::{
@@ -25,12 +26,13 @@ use tower_http::{
     timeout::{RequestBodyTimeoutLayer, TimeoutLayer},
 };
 
+pub use address::client_address;
 pub use caller::Caller;
-pub use json::{JsonBody, QueryString, RawBody};
+pub use json::{JsonBody, JsonBytes, QueryString, RawBody};
 pub use problem::{Code, Problem, WechatCause, chain, wechat_problem};
 pub use serve::{ServeError, Server};
 
-use crate::{app::App, customer_service, event, order, payment, product, session, subscribe_message};
+use crate::{api_key, app::App, customer_service, event, order, payment, product, session, subscribe_message, webhook};
 
 /// The largest body of a callback, in bytes. WeChat's have a few thousand.
 const CALLBACK_BYTES_MAX: usize = 64 * 1024;
@@ -56,6 +58,15 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/orders/{id}/subscribe-messages", post(subscribe_message::request))
         .route("/v1/orders/{id}/close", post(order::close))
         .route("/v1/events", get(event::list))
+        .route("/v1/keys", get(api_key::list_call).post(api_key::create_call))
+        .route("/v1/keys/{id}", delete(api_key::revoke_call))
+        .route("/v1/webhooks", get(webhook::list).post(webhook::create))
+        .route("/v1/webhooks/{id}", get(webhook::read).patch(webhook::change).delete(webhook::delete))
+        .route("/v1/webhooks/{id}/rotate", post(webhook::rotate))
+        .route("/v1/webhooks/{id}/test", post(webhook::test))
+        .route("/v1/webhooks/{id}/replay", post(webhook::replay))
+        .route("/v1/webhooks/{id}/deliveries", get(webhook::list_deliveries))
+        .route("/v1/webhooks/{id}/deliveries/{event}", get(webhook::read_delivery))
         .route("/v1/phone-number", post(session::phone_number))
         .route("/v1/conversations", get(customer_service::list))
         .route("/v1/conversations/{id}", get(customer_service::read))

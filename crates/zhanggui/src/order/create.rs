@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use weixin::{Attach, Body, Fen, OpenId, OrderAmount};
 
-use super::{CNY, Item, Order, State as OrderState, View, happened, store, view};
+use super::{CNY, Item, Order, State as OrderState, happened, store, view};
 use crate::{
     api_key::Scope,
     app::App,
@@ -15,8 +15,10 @@ use crate::{
     config,
     database::{DatabaseError, Tx},
     event,
-    http::{Caller, Code, JsonBody, Problem},
-    id, job, product,
+    http::{Caller, Code, Problem},
+    id,
+    idempotency::{Answered, Creating},
+    job, product,
     session::{self, Customer},
 };
 
@@ -63,9 +65,8 @@ fn one() -> u32 {
 /// Something about the order cannot be, or the caller may not set it.
 pub async fn create(
     State(app): State<Arc<App>>,
-    caller: Caller,
-    JsonBody(body): JsonBody<CreateOrder>,
-) -> Result<(StatusCode, Json<View>), Problem> {
+    Creating { caller, body, once }: Creating<CreateOrder>,
+) -> Result<Answered, Problem> {
     caller.allow(Scope::Orders)?;
     let draft = match caller {
         Caller::Customer(customer) => by_customer(&app, &customer, body)?,
@@ -73,11 +74,15 @@ pub async fn create(
     };
     let now = app.now();
     let new_ids = (id::new(id::Kind::Order, now, &app.entropy), id::new(id::Kind::Customer, now, &app.entropy));
+    let order_id = new_ids.0.clone();
     let writing = Arc::clone(&app);
-    let order = app.database.write(move |tx| insert(tx, &writing, now, &new_ids, &draft)).await?;
-    app.event_wake.notify_waiters();
-    tracing::info!(order.id = order.id, order.amount_fen = order.amount.fen().get(), "order created");
-    Ok((StatusCode::CREATED, Json(view(&order))))
+    let insert = move |tx: &mut Tx| insert(tx, &writing, now, &new_ids, &draft).map(|order| view(&order));
+    let answered = once.write(&app, StatusCode::CREATED, insert).await?;
+    if answered.is_fresh() {
+        app.event_wake.notify_waiters();
+        tracing::info!(order.id = order_id, "order created");
+    }
+    Ok(answered)
 }
 
 /// An order before its products were looked up.
@@ -240,6 +245,9 @@ fn insert(
         paid: None,
     };
     store::insert(tx, &order)?;
+    if let Some(other) = store::take_reference(tx, &order)? {
+        return Err(CreateError::ReferenceUsed { order_id: other });
+    }
     job::schedule(tx, job::Kind::ExpireOrder, &order.id, order.expires, now)?;
     happened(tx, app, now, event::Type::OrderCreated, &order, [])?;
     Ok(order)
@@ -278,6 +286,7 @@ fn describe(items: &[Item]) -> Body {
 enum CreateError {
     ProductUnknown(String),
     TooMuch,
+    ReferenceUsed { order_id: String },
     Database(DatabaseError),
 }
 
@@ -295,6 +304,10 @@ impl From<CreateError> for Problem {
                 format!("There is no product {sku:?} for sale; look at GET /v1/products."),
             ),
             CreateError::TooMuch => Self::new(Code::AmountInvalid, "The sum is beyond what an order can have."),
+            CreateError::ReferenceUsed { order_id } => Self::new(
+                Code::ReferenceUsed,
+                format!("The order {order_id} has this reference: read that one, or send another reference."),
+            ),
             CreateError::Database(error) => error.into(),
         }
     }

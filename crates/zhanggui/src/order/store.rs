@@ -41,6 +41,23 @@ pub(super) fn insert(tx: &mut Tx, order: &Order) -> Result<(), DatabaseError> {
     .map(drop)
 }
 
+const TAKE_REFERENCE: &str = "
+    INSERT INTO order_reference (appid, reference, order_id)
+    VALUES ($1, $2, $3)
+    ON CONFLICT (appid, reference) DO NOTHING";
+
+const WHOSE_REFERENCE: &str = "SELECT order_id FROM order_reference WHERE appid = $1 AND reference = $2";
+
+/// Gives the order its reference, if it has one; `Some` is the order that has it already.
+pub(super) fn take_reference(tx: &mut Tx, order: &Order) -> Result<Option<String>, DatabaseError> {
+    let Some(reference) = &order.reference else { return Ok(None) };
+    let named = params![order.appid.as_str(), reference.as_str()];
+    if tx.execute(TAKE_REFERENCE, params![order.appid.as_str(), reference.as_str(), order.id.as_str()])? == 1 {
+        return Ok(None);
+    }
+    Ok(Some(tx.query_one(WHOSE_REFERENCE, named)?.text("order_id")?.to_owned()))
+}
+
 const COLUMNS: &str = "
     SELECT id,
            appid,

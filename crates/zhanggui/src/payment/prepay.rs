@@ -32,7 +32,7 @@ use crate::{
     config::Merchant,
     database::{DatabaseError, Tx},
     gateway::{GatewayError, payment as gateway, payment::NewPayment},
-    http::{Caller, Code, Problem},
+    http::{Caller, Code, Problem, client_address},
     id,
     order::{self, Order, State as OrderState},
     session::Customer,
@@ -62,7 +62,7 @@ pub async fn pay(
     if !id::is(id::Kind::Order, &order_id) {
         return Err(PayError::OrderNotFound.into());
     }
-    let client_ip = client_ip(&app, peer, &headers);
+    let client_ip = client_address(&app, peer, &headers);
     for _ in 0..ROUNDS_MAX {
         let payment = begin(&app, &customer, &order_id, client_ip).await?;
         let merchant = merchant_of(&app, &payment).ok_or(PayError::MerchantUnknown)?;
@@ -73,14 +73,6 @@ pub async fn pay(
     }
     Err(Problem::new(Code::WechatBusy, "The payments of this order ended one after the other: try again.")
         .retry_after(1))
-}
-
-/// The customer's address for WeChat (`spbill_create_ip`): the connection's, or what the trusted proxy appended.
-fn client_ip(app: &App, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
-    let forwarded = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
-    let last = forwarded.and_then(|list| list.rsplit(',').next()).and_then(|text| text.trim().parse().ok());
-    let ip = last.filter(|_| app.config.server.trust_forwarded_for).unwrap_or_else(|| peer.ip());
-    ip.to_canonical()
 }
 
 /// Finds the live payment of the order, or writes a new one down.

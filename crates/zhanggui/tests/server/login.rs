@@ -5,7 +5,7 @@ use weixin::{AppSecret, mini_program::ErrCode};
 use weixin_client::{ApiError, AppCredential};
 use weixin_simulator::{AppSetup, Fault, FaultKind};
 use zhanggui::{
-    api_key::{self, Scope},
+    api_key::{NewKey, Scope},
     database::Realm,
 };
 
@@ -213,8 +213,8 @@ async fn a_key_may_do_what_it_was_made_for_and_only_in_its_realm(world: &mut Wor
     orders.order(&wanted).await.json(201);
     orders.get(&path).await.problem(403, "forbidden");
 
-    let (now, entropy) = (world.clock.now(), &world.recipe.entropy);
-    let live = api_key::create(world.database(), Realm::Live, "till", Scope::ALL, now, entropy).await.unwrap();
+    let new = NewKey { name: "till".to_owned(), scopes: Scope::ALL.to_vec(), ..NewKey::default() };
+    let live = world.merchant_with(Realm::Live, new).await.key;
     assert!(live.starts_with("zg_live_"));
     phone.http.get(&path, Some(&live)).await.problem(401, "unauthorized");
     // Another prefix does not make it another key.

@@ -82,8 +82,23 @@ impl Merchant {
         self.http.get(path, Some(&self.key)).await
     }
 
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.http.post(path, Some(&self.key), body).await
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: &Value) -> Reply {
+        Reply::of(self.http.request(method, path).bearer_auth(&self.key).json(body)).await
+    }
+
     pub(crate) async fn order(&self, body: &Value) -> Reply {
         self.post("/v1/orders", body).await
+    }
+
+    /// Posts under an `Idempotency-Key`.
+    pub(crate) async fn once(&self, path: &str, key: &str, body: impl Into<Bytes>) -> Reply {
+        let request = self.http.request(Method::POST, path).bearer_auth(&self.key);
+        let request = request.header("content-type", "application/json").header("idempotency-key", key);
+        Reply::of(request.body(body.into())).await
     }
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Reply {
@@ -105,10 +120,6 @@ impl Merchant {
     pub(crate) async fn hand_over(&self, conversation: &str, handler: &str) -> Value {
         let body = json!({ "handler": handler });
         self.post(&format!("/v1/conversations/{conversation}/handler"), &body).await.json(200)
-    }
-
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
-        self.http.post(path, Some(&self.key), body).await
     }
 }
 

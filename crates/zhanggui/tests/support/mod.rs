@@ -10,6 +10,7 @@ mod letter_v3;
 mod node;
 pub(crate) mod postgres;
 mod pusher;
+mod receiver;
 mod shop;
 mod truth;
 mod world;
@@ -21,6 +22,7 @@ pub(crate) use letter::{Letter, Told};
 pub(crate) use letter_v3::{LetterV3, SealedLetter, Signer};
 pub(crate) use node::Node;
 pub(crate) use pusher::{NO_CUSTOMER, Pusher, message, text_message};
+pub(crate) use receiver::{Behaviour, Receiver};
 pub(crate) use shop::{DEMO, DEMO_PUSH, MASTER_KEY, OTHER, PushKeys, Shop, VECTORS};
 pub(crate) use world::{Engine, World, run};
 

@@ -74,6 +74,8 @@ pub(crate) struct Shop {
     /// Whether the server also works for [`OTHER`], which signs with MD5.
     pub(crate) with_other: bool,
     pub(crate) trust_forwarded_for: bool,
+    /// How long an endpoint of the merchant may take.
+    pub(crate) webhook_timeout_s: u32,
     /// Message push of [`DEMO`].
     pub(crate) push: PushShop,
 }
@@ -122,6 +124,7 @@ impl Default for Shop {
             expires_in_min: 24 * 60,
             with_other: false,
             trust_forwarded_for: false,
+            webhook_timeout_s: 15,
             push: PushShop {
                 mode: "secure",
                 token: DEMO_PUSH.token,
@@ -191,9 +194,10 @@ impl Shop {
             "[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\ndrain_timeout_s = 5\n\
              trust_forwarded_for = {}\n[database]\nurl = \"{database}\"\n[secrets]\nmaster_key = \"{MASTER_KEY}\"\n\
              [wechat]\nrealm = \"simulated\"\npay_url = \"{wechat}\"\napi_url = \"{wechat}\"\n\
-             [order]\nexpires_in_min = {}\n{}{}{other}",
+             [order]\nexpires_in_min = {}\n[webhook]\ntimeout_s = {}\n{}{}{other}",
             self.trust_forwarded_for,
             self.expires_in_min,
+            self.webhook_timeout_s,
             business(&DEMO, self.sign_type),
             self.push.toml(),
         )

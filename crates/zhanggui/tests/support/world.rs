@@ -15,7 +15,7 @@ use weixin::{
 };
 use weixin_simulator::{Direction, Exchange, Options, PushSetup, Simulator};
 use zhanggui::{
-    api_key::{self, Scope},
+    api_key::{self, NewKey, Scope},
     config::Api,
     database::{Database, Realm, Row, Value as Column, migrate},
     params,
@@ -161,8 +161,13 @@ impl World {
     }
 
     pub(crate) async fn merchant(&self, scopes: &[Scope]) -> Merchant {
+        let scopes = scopes.to_vec();
+        self.merchant_with(Realm::Simulated, NewKey { name: "till".to_owned(), scopes, ..NewKey::default() }).await
+    }
+
+    pub(crate) async fn merchant_with(&self, realm: Realm, new: NewKey) -> Merchant {
         let (now, entropy) = (self.clock.now(), Arc::clone(&self.recipe.entropy));
-        let key = api_key::create(self.database(), Realm::Simulated, "till", scopes, now, &entropy).await.unwrap();
+        let key = api_key::create(self.database(), realm, new, now, &entropy).await.unwrap();
         Merchant { key, http: self.node().http.clone() }
     }
 

@@ -77,8 +77,16 @@ async fn a_state_without_customer_service_loads() {
         }
     }
     std::fs::write(&path, state.to_string()).unwrap();
+    // The app is not in the set-up this time: all that is known of it is in the file.
+    options.world.apps.clear();
     let sim = Simulator::start(options).await.unwrap();
     assert!(sim.ledger().conversations.is_empty());
+    let stage = Stage { li: sim.phone(&appid(), "li").unwrap(), sim };
+    let server = Server::new([Reply::Success]);
+    server.switch_on(&stage, Mode::Plain, Format::Xml).await;
+    stage.li.send_text("你好");
+    stage.sim.deliver_due().await;
+    assert_eq!(server.received()[0].message().to_user_name, "gh_000000000001");
 }
 
 /// What went to the server in a short story. The port is the only thing that may differ.

@@ -38,6 +38,8 @@ async fn a_wrong_call_is_told_what_is_wrong() {
         ("agents/take", json!({ "appid": app, "openid": li, "agent": "x" }), 409, "does not wait"),
         ("agents/close", json!({ "appid": app, "openid": "oNobody" }), 404, "has no customer"),
         ("customers/unsubscribe", json!({ "appid": app, "customer": "li", "template_id": "x" }), 404, "no template"),
+        ("faults", json!({ "path": "push", "kind": "html" }), 400, "does not happen at push"),
+        ("faults", json!({ "path": "notification", "kind": "other_app" }), 400, "does not happen at notification"),
         ("chat", json!({}), 405, "wants GET"),
         ("push/nonsense", json!({}), 404, "does not exist"),
     ] {

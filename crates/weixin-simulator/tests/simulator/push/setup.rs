@@ -1,10 +1,10 @@
 //! Switching message push on.
 
 use weixin::{PushToken, push::Mode};
-use weixin_simulator::{PushSetup, PushSetupError};
+use weixin_simulator::{PushSetup, PushSetupError, Verdict};
 
 use super::{Reply, Server, secure};
-use crate::support::{Stage, appid};
+use crate::support::{Stage, appid, options};
 
 async fn refusal(stage: &Stage, setup: PushSetup) -> PushSetupError {
     stage.sim.set_push(&appid(), setup).await.unwrap_err()
@@ -69,4 +69,16 @@ async fn switching_off_ends_what_is_pending_and_sends_messages_to_the_agents() {
     let forwarded = super::conversation(&stage).forwarded;
     assert_eq!(forwarded.len(), 1);
     assert_eq!(forwarded[0].msg_id.as_ref(), Some(&second));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_was_set_from_the_start_is_on_this_machine_or_not_called() {
+    let mut options = options(1);
+    options.world.apps[0].push = Some(PushSetup::demo("http://192.0.2.1/push"));
+    let stage = Stage::with(options).await;
+    let msg_id = stage.li.send_text("你好");
+    stage.sim.deliver_due().await;
+    let attempt = &super::push(&stage, &msg_id).attempts[0];
+    let reason = "the address is not on this machine".to_owned();
+    assert_eq!((attempt.http_status, &attempt.verdict), (None, &Verdict::Refused { reason }));
 }

@@ -12,7 +12,7 @@ use weixin::{AppId, OpenId};
 use weixin_simulator::{Choice, DEMO_APPID, Delivery, Direction, Exchange, Ledger, Options, Phone, Simulator};
 
 use crate::{
-    api_key::{self, Scope},
+    api_key::{self, NewKey, Scope},
     app::App,
     cli::{
         CliError,
@@ -95,10 +95,10 @@ impl Stage {
         add_sample_products(&app).await?;
         let http = Server::start(Arc::clone(&app)).await?;
         let server_url = format!("http://{}:{port}", Ipv4Addr::LOCALHOST);
-        switch_push_on(&simulator, &server_url).await?;
+        switch_push_on(&simulator, port).await?;
         let (now, entropy) = (app.now(), system_entropy());
-        let desk_key =
-            api_key::create(&app.database, Realm::Simulated, "desk", &[Scope::Messages], now, &entropy).await?;
+        let new = NewKey { name: "desk".to_owned(), scopes: vec![Scope::Messages], ..NewKey::default() };
+        let desk_key = api_key::create(&app.database, Realm::Simulated, new, now, &entropy).await?;
         // Loopback without TLS: no certificates are looked for, and no proxy is asked.
         let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build();
         let client = client.map_err(|error| CliError::Usage(format!("the phone has no network: {error}")))?;
