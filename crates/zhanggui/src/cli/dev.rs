@@ -21,7 +21,7 @@ use super::{
     init::{Readers, write_new},
     log,
     running_dev::{self, RunningDev},
-    serve::{Running, interrupted},
+    serve::{Running, interruption},
 };
 use crate::{
     api_key::{self, NewKey, Scope},
@@ -110,12 +110,13 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
         data: data.display().to_string(),
         realm: Realm::Simulated.as_str().to_owned(),
     };
+    let end = interruption();
     dev.leave_in(data)?;
     announce(&arguments, &dev);
     if arguments.open {
         open_in_browser(&dev.phone)?;
     }
-    interrupted().await;
+    end.await;
     running_dev::remove_from(data);
     server.stop().await;
     simulator.shutdown().await;
@@ -260,6 +261,7 @@ fn announce(arguments: &DevArgs, dev: &RunningDev) {
          In another terminal:\n\n  \
          zhanggui trigger payment     a customer orders and pays\n  \
          zhanggui trigger message     a customer asks something\n  \
+         zhanggui listen --forward-to http://127.0.0.1:3000/hook\n  \
          zhanggui sim clock +2h       two hours later\n\n\
          Ctrl-C stops."
     );

@@ -8,6 +8,8 @@ mod doctor;
 mod explain;
 mod init;
 mod key;
+#[cfg(feature = "simulator")]
+mod listen;
 mod log;
 mod migrate;
 mod product;
@@ -82,7 +84,10 @@ enum Command {
     /// Make something happen at the running `dev`: a payment, a message
     #[cfg(feature = "simulator")]
     Trigger(trigger::TriggerArgs),
-    /// Run the simulated WeChat alone, or move the time of a running one
+    /// Post the events of the running `dev` to a program on this machine, or show them
+    #[cfg(feature = "simulator")]
+    Listen(listen::ListenArgs),
+    /// Run the simulated WeChat alone, play a scenario, or move the time of a running one
     #[cfg(feature = "simulator")]
     Sim(Box<sim::SimCommand>),
     /// Print the script with which a shell completes commands
@@ -108,6 +113,8 @@ pub async fn run() -> ExitCode {
         Command::Product(command) => product::run(command).await,
         #[cfg(feature = "simulator")]
         Command::Trigger(arguments) => trigger::run(&arguments).await,
+        #[cfg(feature = "simulator")]
+        Command::Listen(arguments) => listen::run(&arguments).await,
         #[cfg(feature = "simulator")]
         Command::Sim(command) => sim::run(*command).await,
         Command::Completion(arguments) => {
@@ -159,6 +166,9 @@ enum CliError {
     #[cfg(feature = "simulator")]
     #[error("{failed} of {steps} steps did not end as they must")]
     Tour { failed: usize, steps: usize },
+    #[cfg(feature = "simulator")]
+    #[error("{failed} of {steps} steps of the scenario did not happen")]
+    Scenario { failed: usize, steps: usize },
 }
 
 impl CliError {

@@ -95,13 +95,26 @@ impl Loopback {
         if let Some(body) = body {
             request = request.json(body);
         }
+        let answer = self.answer_of(request, url).await?;
+        let text = answer.text().await.map_err(|_| unreachable_at(url))?;
+        serde_json::from_str(&text).map_err(|_| CliError::Usage(format!("{url} answered no JSON: {text}")))
+    }
+}
+
+impl Loopback {
+    /// The answer, if it is a good one.
+    pub(super) async fn answer_of(
+        &self,
+        request: reqwest::RequestBuilder,
+        url: &str,
+    ) -> Result<reqwest::Response, CliError> {
         let answer = request.send().await.map_err(|_| unreachable_at(url))?;
         let status = answer.status();
-        let text = answer.text().await.map_err(|_| unreachable_at(url))?;
-        if !status.is_success() {
-            return Err(CliError::Usage(format!("{url} answered {status} {}", problem(&text))));
+        if status.is_success() {
+            return Ok(answer);
         }
-        serde_json::from_str(&text).map_err(|_| CliError::Usage(format!("{url} answered no JSON: {text}")))
+        let text = answer.text().await.unwrap_or_default();
+        Err(CliError::Usage(format!("{url} answered {status} {}", problem(&text))))
     }
 }
 

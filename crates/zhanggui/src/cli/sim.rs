@@ -1,10 +1,13 @@
 //! `zhanggui sim`: the simulated WeChat alone, and what a running one can be told.
 
-use weixin_simulator::SimArgs;
+use std::{path::PathBuf, time::Duration};
+
+use weixin_simulator::{ScenarioReport, SimArgs, Simulator};
 
 use super::{
     CliError,
     running_dev::{DevFolder, Loopback},
+    serve::interruption,
 };
 
 /// Arguments of `zhanggui sim`.
@@ -21,6 +24,19 @@ pub(super) struct SimCommand {
 enum Action {
     /// Show or move the time of a running WeChat; the server of `zhanggui dev` lives in the same time
     Clock(ClockArgs),
+    /// Play a scenario against a server, for tests of your own; exit code 0 only if every step happened
+    Run(RunArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArgs {
+    /// The scenario, see docs/simulator.md
+    file: PathBuf,
+    /// How long to wait for the steps, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    within_s: u64,
+    #[command(flatten)]
+    sim: SimArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -49,6 +65,60 @@ pub(super) async fn run(command: SimCommand) -> Result<(), CliError> {
     match command.action {
         None => weixin_simulator::run(command.sim).await.map_err(CliError::Sim),
         Some(Action::Clock(arguments)) => clock(&arguments).await,
+        Some(Action::Run(arguments)) => play(arguments).await,
+    }
+}
+
+/// How often it is looked whether the story is at its end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Plays a story until its end, its first failure, the end of the time, or Ctrl-C. The first line says where WeChat is.
+async fn play(arguments: RunArgs) -> Result<(), CliError> {
+    let mut sim = arguments.sim;
+    sim.scenario = Some(arguments.file);
+    let simulator = Simulator::start(sim.options().map_err(CliError::Sim)?).await?;
+    match sim.json {
+        true => anstream::println!("{}", serde_json::json!({ "base_url": simulator.base_url() })),
+        false => anstream::println!("WeChat is played at {}", simulator.base_url()),
+    }
+    let mut looking = tokio::time::interval(LOOK_EVERY);
+    let ends = async {
+        while simulator.scenario().is_some_and(|report| !is_over(&report)) {
+            looking.tick().await;
+        }
+    };
+    tokio::select! {
+        () = ends => {}
+        () = tokio::time::sleep(Duration::from_secs(arguments.within_s)) => {}
+        () = interruption() => {}
+    }
+    let report = simulator.scenario();
+    simulator.shutdown().await;
+    let Some(report) = report else { return Ok(()) };
+    if sim.json {
+        let told = serde_json::json!({ "ok": report.is_complete(), "title": report.title, "steps": report.steps });
+        anstream::println!("{told}");
+    } else {
+        print(&report);
+    }
+    let steps = report.steps.len();
+    let failed = report.steps.iter().filter(|step| step.done_at.is_none() || step.failure.is_some()).count();
+    if failed == 0 { Ok(()) } else { Err(CliError::Scenario { failed, steps }) }
+}
+
+fn is_over(report: &ScenarioReport) -> bool {
+    report.is_complete() || report.steps.iter().any(|step| step.failure.is_some())
+}
+
+fn print(report: &ScenarioReport) {
+    anstream::println!("{}", report.title);
+    for step in &report.steps {
+        let name = step.name.clone().unwrap_or_else(|| format!("line {}", step.line));
+        match (&step.failure, &step.done_at) {
+            (Some(failure), _) => anstream::println!("  failed   {name}: {failure}"),
+            (None, Some(done_at)) => anstream::println!("  done     {name}  {done_at}"),
+            (None, None) => anstream::println!("  waiting  {name}"),
+        }
     }
 }
 

@@ -1,12 +1,15 @@
 //! `zhanggui dev`, and the commands that talk to a running one.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU16, Ordering},
 };
 
+use aws_lc_rs::hmac;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -153,6 +156,83 @@ fn the_clock_of_server_and_wechat_is_one_and_moves_together() {
     assert!(now.duration_since(created).as_secs() < 3_600, "{created} is by the moved clock");
     let text = printed(&dev.run(&["sim", "clock", "-26h"]));
     assert!(text.contains("(0 s ahead"), "{text}");
+}
+
+/// A line that a running command prints.
+fn read_json(output: &mut impl std::io::BufRead) -> Value {
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+/// Takes one request and answers it.
+fn take_post(listener: &TcpListener, status: &str) -> (String, Vec<u8>) {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        reader.read_line(&mut head).unwrap();
+    }
+    let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap()];
+    reader.read_exact(&mut body).unwrap();
+    write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+    (head, body)
+}
+
+#[test]
+fn events_are_forwarded_signed_and_go_on_after_a_refusal() {
+    let dev = Dev::start();
+    let hook = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", hook.local_addr().unwrap());
+    let mut listen = zhanggui(dev.folder.path())
+        .args(["listen", "--json", "--types", "message.received", "--forward-to", &url])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(listen.stdout.take().unwrap());
+    let secret = read_json(&mut told)["secret"].as_str().unwrap().to_owned();
+    for status in ["500 No", "204 Good"] {
+        dev.trigger(&["message"]);
+        let (head, body) = take_post(&hook, status);
+        let header = |name: &str| {
+            let start = format!("{name}: ");
+            head.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_else(|| panic!("{name} in {head}"))
+        };
+        let (id, time) = (header("webhook-id"), header("webhook-timestamp"));
+        let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+        let signed = [format!("{id}.{time}.").as_bytes(), &body].concat();
+        let signature = STANDARD.decode(header("webhook-signature").strip_prefix("v1,").unwrap()).unwrap();
+        hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, &key), &signed, &signature).unwrap();
+        let event: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&event["type"], &event["id"]), (&"message.received".into(), &id.into()));
+        let line = read_json(&mut told);
+        assert_eq!((&line["event"], line["status"].to_string().as_str()), (&event, &status[..3]));
+    }
+    listen.kill().unwrap();
+    listen.wait().unwrap();
+}
+
+#[test]
+fn a_scenario_that_does_not_happen_ends_with_a_report_and_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |text: &str| std::fs::write(folder.path().join("story.toml"), text).unwrap();
+    let play = || {
+        let arguments = ["sim", "run", "story.toml", "--json", "--listen", "127.0.0.1:0", "--within-s", "1"];
+        zhanggui(folder.path()).args(arguments).output().unwrap()
+    };
+    write(
+        "title = \"Nobody calls\"\n[[step]]\nname = \"paid\"\nafter_call = { path = \"order\" }\npay = { order = \"latest\" }\n",
+    );
+    let output = play();
+    let said = complaint(&output);
+    assert!(said.contains("1 of 1 steps"), "{said}");
+    let report: Value = serde_json::from_str(printed(&output).lines().nth(1).unwrap()).unwrap();
+    assert_eq!((&report["ok"], &report["steps"][0]["name"]), (&false.into(), &"paid".into()));
+    write("title = \"An outage\"\n[[step]]\noutage_s = 60\n");
+    assert!(play().status.success());
+    write("title = 1\n");
+    assert!(complaint(&play()).contains("story.toml"));
 }
 
 #[cfg(unix)]
