@@ -25,7 +25,7 @@ enum Action {
     /// Show or move the time of a running WeChat; the server of `zhanggui dev` lives in the same time
     Clock(ClockArgs),
     /// Play a scenario against a server, for tests of your own; exit code 0 only if every step happened
-    Run(RunArgs),
+    Run(Box<RunArgs>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -65,7 +65,7 @@ pub(super) async fn run(command: SimCommand) -> Result<(), CliError> {
     match command.action {
         None => weixin_simulator::run(command.sim).await.map_err(CliError::Sim),
         Some(Action::Clock(arguments)) => clock(&arguments).await,
-        Some(Action::Run(arguments)) => play(arguments).await,
+        Some(Action::Run(arguments)) => play(*arguments).await,
     }
 }
 
