@@ -21,7 +21,7 @@ use crate::{
     clock::{Clock, Entropy, random},
     config::{Config, Merchant},
     database::Database,
-    event,
+    event, http,
     idempotency::Running,
     seal::Seal,
     webhook,
@@ -55,6 +55,8 @@ pub struct App {
     pub webhooks: webhook::Sender,
     /// Wakes the sending of events when there is something to do beside new events.
     pub webhook_wake: Notify,
+    /// Counts requests.
+    pub limits: http::Limits,
     /// The requests with an Idempotency-Key that this node works on.
     pub running: Running,
     merchants_v3: HashMap<MchId, MerchantV3>,
@@ -84,6 +86,7 @@ impl App {
         let access_tokens = AccessTokenKeeper::new(mini_program.clone(), Arc::new(store), Arc::clone(&clock));
         let pay_v2 = PayV2Client::new(transport.clone(), config.wechat.pay.clone());
         let webhooks = webhook::Sender::new(&config.webhook).map_err(TransportError::Options)?;
+        let limits = http::Limits::new(&config.limits);
         Ok(Arc::new(Self {
             webhooks,
             webhook_wake: Notify::new(),
@@ -101,6 +104,7 @@ impl App {
             job_wake: Notify::new(),
             event_wake: Notify::new(),
             event_streams: Arc::new(Semaphore::new(event::STREAMS_MAX)),
+            limits,
             running: Running::default(),
             flights: Flights::default(),
             draining: AtomicBool::new(false),

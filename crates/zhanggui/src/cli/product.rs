@@ -1,12 +1,14 @@
 //! `zhanggui product`: what can be bought, changed on a running server, too.
 
+use std::{io::Read as _, path::PathBuf};
+
 use weixin::{AppId, Fen};
 
 use super::{CliError, ConfigArgument, open};
 use crate::{
     clock::system_clock,
     config::Config,
-    product::{self, Product},
+    product::{self, Offer, Product},
 };
 
 /// The commands about products.
@@ -16,6 +18,10 @@ pub(super) enum ProductCommand {
     Set(SetArgs),
     /// Take a product out of the shop
     Remove(RemoveArgs),
+    /// Add and change products from a table (CSV): sku, name, price_fen or price (yuan), active; all or none
+    Import(ImportArgs),
+    /// Show what is and was sold
+    List(ListArgs),
 }
 
 /// Which shop is meant.
@@ -66,6 +72,26 @@ pub(super) struct RemoveArgs {
     sku: String,
 }
 
+/// Arguments of `zhanggui product import`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ImportArgs {
+    #[command(flatten)]
+    shop: Shop,
+    /// The table; - is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Arguments of `zhanggui product list`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    shop: Shop,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
 pub(super) async fn run(command: ProductCommand) -> Result<(), CliError> {
     let now = system_clock()();
     match command {
@@ -88,6 +114,49 @@ pub(super) async fn run(command: ProductCommand) -> Result<(), CliError> {
             }
             anstream::println!("{} is not sold any more.", arguments.sku);
         }
+        ProductCommand::Import(arguments) => import(&arguments).await?,
+        ProductCommand::List(arguments) => list(&arguments).await?,
+    }
+    Ok(())
+}
+
+async fn import(arguments: &ImportArgs) -> Result<(), CliError> {
+    let path = arguments.file.display();
+    let read = CliError::file(format!("cannot read {path}"));
+    let bytes = match arguments.file.as_os_str() == "-" {
+        true => {
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes).map(|_| bytes).map_err(read)?
+        }
+        false => std::fs::read(&arguments.file).map_err(read)?,
+    };
+    let text = String::from_utf8(bytes);
+    let text = text.map_err(|_| CliError::Usage(format!("{path} is not UTF-8; save the table as \"CSV UTF-8\"")))?;
+    let offers = product::read_csv(&text).map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(|error| format!("\n  {error}")).collect();
+        CliError::Usage(format!("nothing was imported from {path}:{}", lines.concat()))
+    })?;
+    let (config, appid) = arguments.shop.load()?;
+    let database = open(&config).await?;
+    let count = offers.len();
+    product::set_all(&database, &appid, offers, system_clock()()).await?;
+    database.close().await;
+    anstream::println!("{count} products of {appid} were added or changed.");
+    Ok(())
+}
+
+async fn list(arguments: &ListArgs) -> Result<(), CliError> {
+    let (config, appid) = arguments.shop.load()?;
+    let database = open(&config).await?;
+    let offers = product::offers(&database, &appid).await?;
+    database.close().await;
+    if arguments.json {
+        anstream::println!("{}", serde_json::json!({ "appid": appid.as_str(), "products": offers }));
+        return Ok(());
+    }
+    for Offer { product, is_active } in offers {
+        let sold = if is_active { "" } else { "  (not sold)" };
+        anstream::println!("{}  {}  {}{sold}", product.sku, product.name, product.price);
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! [`Config::load`] gives either a configuration that can work or all its problems at once, each with its line.
 
 mod customer_service;
+mod limits;
 mod merchant;
 mod reader;
 mod template;
@@ -24,6 +25,7 @@ use crate::{
     seal::MasterKey,
 };
 pub use customer_service::{Push, SubscribeMessage};
+pub use limits::{Limits, Rate};
 pub use merchant::{Api, Merchant, V2, V3};
 pub use reader::{ConfigError, Problem};
 use reader::{Reader, Section};
@@ -42,6 +44,8 @@ pub struct Config {
     pub wechat: Wechat,
     /// How long orders can be paid, and what is done with late money.
     pub order: OrderPolicy,
+    /// How many requests are taken.
+    pub limits: Limits,
     /// How events are sent to the merchant's systems.
     pub webhook: Webhook,
     /// How many replies WeChat takes for a customer.
@@ -201,6 +205,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
     });
     secrets.end(reader);
     let order = read_order(reader);
+    let limits = limits::read(reader);
     let webhook = webhook::read(reader, realm);
     let reply_limits = customer_service::read_limits(reader);
     let log = read_log(reader);
@@ -213,6 +218,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
         master_key: master_key?,
         wechat: wechat?,
         order: order?,
+        limits: limits?,
         webhook: webhook?,
         reply_limits: reply_limits?,
         log: log?,

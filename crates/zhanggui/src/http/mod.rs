@@ -1,11 +1,12 @@
 //! The HTTP server: the route table, limits before work, and the answer to everything that goes wrong.
 //!
-//! The order of the layers, from outside: request id and problems, panics, time, body size, route.
+//! The order of the layers, from outside: request id and problems, panics, time, rate, body size, route.
 
 mod address;
 mod caller;
 mod health;
 mod json;
+mod limit;
 mod problem;
 mod request_id;
 mod serve;
@@ -29,6 +30,7 @@ use tower_http::{
 pub use address::client_address;
 pub use caller::Caller;
 pub use json::{JsonBody, JsonBytes, QueryString, RawBody};
+pub use limit::Limits;
 pub use problem::{Code, Problem, WechatCause, chain, wechat_problem};
 pub use serve::{ServeError, Server};
 
@@ -54,6 +56,7 @@ pub fn router(app: Arc<App>) -> Router {
     let api = Router::new()
         .route("/v1/login", post(session::login))
         .route("/v1/products", get(product::list))
+        .route("/v1/products/{sku}", get(product::read).put(product::change).delete(product::delete))
         .route("/v1/orders", post(order::create))
         .route("/v1/orders/{id}", get(order::read))
         .route("/v1/orders/{id}/pay", post(payment::pay))
@@ -84,6 +87,7 @@ pub fn router(app: Arc<App>) -> Router {
     let pictures = Router::new()
         .route("/v1/pictures", post(customer_service::upload_picture))
         .layer(DefaultBodyLimit::max(customer_service::PICTURE_BYTES_MAX));
+    let limited = api.merge(pictures).layer(middleware::from_fn_with_state(Arc::clone(&app), limit::layer));
     let health = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
     let nosniff =
         SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -95,7 +99,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, app.config.server.request_timeout))
         .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT));
-    Router::new().merge(callbacks).merge(api).merge(pictures).merge(health).layer(layers).with_state(app)
+    Router::new().merge(callbacks).merge(limited).merge(health).layer(layers).with_state(app)
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, StatusCode},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::Response,
 };
@@ -52,10 +52,24 @@ pub(super) async fn layer(State(app): State<Arc<App>>, mut request: Request, nex
 
 /// Answers that came from the framework get the application's error format, too.
 fn write_problem(response: Response, id: &RequestId) -> Response {
-    if let Some(problem) = response.extensions().get::<Arc<Problem>>() {
-        return problem.respond(id);
+    let own = response.extensions().get::<Arc<Problem>>().cloned();
+    let Some(problem) = own.or_else(|| of_the_framework(&response).map(Arc::new)) else { return response };
+    let mut written = problem.respond(id);
+    // Allow, and what the layers in between say.
+    for (name, value) in response.headers() {
+        if *name != header::CONTENT_LENGTH && !written.headers().contains_key(name) {
+            written.headers_mut().insert(name.clone(), value.clone());
+        }
     }
-    let problem = match response.status() {
+    written
+}
+
+fn of_the_framework(response: &Response) -> Option<Problem> {
+    // Answers of our own always have a type; what has none comes from the framework.
+    if response.headers().get(header::CONTENT_TYPE).is_some_and(|text| !text.as_bytes().starts_with(b"text/plain")) {
+        return None;
+    }
+    Some(match response.status() {
         // 400 comes from an address whose percent-encoding is no text.
         StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => {
             Problem::new(Code::NotFound, "Look at the list of calls in the documentation.")
@@ -66,19 +80,6 @@ fn write_problem(response: Response, id: &RequestId) -> Response {
             Problem::new(Code::RequestTimeout, "Try again; the outcome may be known by then.")
         }
         StatusCode::SERVICE_UNAVAILABLE => Problem::new(Code::Overloaded, "Try again in a moment.").retry_after(1),
-        _ => return response,
-    };
-    // Answers of our own always have a type; what has none comes from the framework.
-    if response.headers().contains_key(axum::http::header::CONTENT_TYPE) {
-        let text = response.headers().get(axum::http::header::CONTENT_TYPE);
-        if text.is_none_or(|text| !text.as_bytes().starts_with(b"text/plain")) {
-            return response;
-        }
-    }
-    let allow = response.headers().get(axum::http::header::ALLOW).cloned();
-    let mut written = problem.respond(id);
-    if let Some(allow) = allow {
-        written.headers_mut().insert(axum::http::header::ALLOW, allow);
-    }
-    written
+        _ => return None,
+    })
 }

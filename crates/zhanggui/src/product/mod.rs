@@ -1,5 +1,7 @@
 //! What can be bought: sku, name and price, for each app. A customer orders products only; the price is ours.
 
+mod change;
+mod csv;
 mod store;
 
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use crate::{
     database::{Database, DatabaseError},
     http::{Code, Problem, QueryString},
 };
+pub use change::{Change, change, delete, read};
+pub use csv::{LineError, read as read_csv};
 pub use store::find;
 
 /// A product.
@@ -41,6 +45,17 @@ impl Product {
         OrderAmount::new(price).map_err(|error| error.to_string())?;
         Ok(Self { sku: sku.to_owned(), name, price })
     }
+}
+
+/// A product and whether it is sold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Offer {
+    /// What it is.
+    #[serde(flatten)]
+    pub product: Product,
+    /// Whether it is sold; what is not stays as it is until it is sold again.
+    #[serde(rename = "active")]
+    pub is_active: bool,
 }
 
 /// What the caller asks for.
@@ -89,8 +104,30 @@ pub async fn set(
     product: &Product,
     now: jiff::Timestamp,
 ) -> Result<(), DatabaseError> {
-    let (appid, product) = (appid.clone(), product.clone());
-    database.write(move |tx| store::set(tx, &appid, &product, crate::clock::ms(now))).await
+    set_all(database, appid, vec![Offer { product: product.clone(), is_active: true }], now).await
+}
+
+/// Adds or changes products, all or none of them. Others stay as they are.
+///
+/// # Errors
+/// The database fails.
+pub async fn set_all(
+    database: &Database,
+    appid: &AppId,
+    offers: Vec<Offer>,
+    now: jiff::Timestamp,
+) -> Result<(), DatabaseError> {
+    let (appid, now_ms) = (appid.clone(), crate::clock::ms(now));
+    database.write(move |tx| offers.iter().try_for_each(|offer| store::set(tx, &appid, offer, now_ms))).await
+}
+
+/// Everything that is or was sold in an app.
+///
+/// # Errors
+/// The database fails.
+pub async fn offers(database: &Database, appid: &AppId) -> Result<Vec<Offer>, DatabaseError> {
+    let appid = appid.clone();
+    database.read(move |tx| store::offers(tx, &appid)).await
 }
 
 /// Takes a product out of the shop; says whether it was there.

@@ -2,7 +2,7 @@
 
 use weixin::{AppId, Fen};
 
-use super::Product;
+use super::{Offer, Product};
 use crate::database::{DatabaseError, Row, Tx, params};
 
 /// More products than this are not a mini program's shelf but a catalogue.
@@ -32,17 +32,43 @@ pub fn find(tx: &mut Tx, appid: &AppId, sku: &str) -> Result<Option<Product>, Da
     tx.query_opt(FIND, params![appid.as_str(), sku])?.as_ref().map(read).transpose()
 }
 
+const OFFERS: &str = "
+    SELECT sku, name, price_fen, active
+    FROM product
+    WHERE appid = $1
+    ORDER BY sku
+    LIMIT $2";
+
+pub(super) fn offers(tx: &mut Tx, appid: &AppId) -> Result<Vec<Offer>, DatabaseError> {
+    tx.query(OFFERS, params![appid.as_str(), 10 * LIST_MAX])?.iter().map(offer).collect()
+}
+
+const OFFER: &str = "
+    SELECT sku, name, price_fen, active
+    FROM product
+    WHERE appid = $1 AND sku = $2";
+
+pub(super) fn find_offer(tx: &mut Tx, appid: &AppId, sku: &str) -> Result<Option<Offer>, DatabaseError> {
+    tx.query_opt(OFFER, params![appid.as_str(), sku])?.as_ref().map(offer).transpose()
+}
+
+fn offer(row: &Row) -> Result<Offer, DatabaseError> {
+    Ok(Offer { product: read(row)?, is_active: row.int("active")? == 1 })
+}
+
 const SET: &str = "
     INSERT INTO product (appid, sku, name, price_fen, active, updated_ms)
-    VALUES ($1, $2, $3, $4, 1, $5)
+    VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (appid, sku) DO UPDATE SET
         name = excluded.name,
         price_fen = excluded.price_fen,
-        active = 1,
+        active = excluded.active,
         updated_ms = excluded.updated_ms";
 
-pub(super) fn set(tx: &mut Tx, appid: &AppId, product: &Product, now_ms: i64) -> Result<(), DatabaseError> {
-    let values = params![appid.as_str(), product.sku.as_str(), product.name.as_str(), product.price.get(), now_ms];
+pub(super) fn set(tx: &mut Tx, appid: &AppId, offer: &Offer, now_ms: i64) -> Result<(), DatabaseError> {
+    let Product { sku, name, price } = &offer.product;
+    let is_active = i64::from(offer.is_active);
+    let values = params![appid.as_str(), sku.as_str(), name.as_str(), price.get(), is_active, now_ms];
     tx.execute(SET, values).map(drop)
 }
 

@@ -8,6 +8,8 @@ mod call;
 mod change;
 mod deliveries;
 mod endpoint;
+#[cfg(feature = "simulator")]
+mod forward;
 mod reach;
 mod replay;
 mod run;
@@ -19,6 +21,8 @@ pub use call::Sender;
 pub use change::{Change, Rotate, Test, change, rotate, test};
 pub use deliveries::{Asked, list_deliveries, read_delivery};
 pub use endpoint::{Create, create, delete, list, read};
+#[cfg(feature = "simulator")]
+pub use forward::Forwarder;
 pub use reach::Reach;
 pub use replay::{Replay, replay};
 pub use run::{run_due, start};

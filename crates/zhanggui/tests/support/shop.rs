@@ -74,11 +74,13 @@ pub(crate) struct Shop {
     /// Whether the server also works for [`OTHER`], which signs with MD5.
     pub(crate) with_other: bool,
     pub(crate) trust_forwarded_for: bool,
+    /// The limit on requests of one caller and of one address; 0: none.
+    pub(crate) requests_per_s: u32,
+    /// How long an endpoint of the merchant may take.
+    pub(crate) webhook_timeout_s: u32,
     pub(crate) late_money: &'static str,
     /// Whether the merchant's own certificate is configured, which API v2 wants to see before money goes back.
     pub(crate) certificate: bool,
-    /// How long an endpoint of the merchant may take.
-    pub(crate) webhook_timeout_s: u32,
     /// Message push of [`DEMO`].
     pub(crate) push: PushShop,
 }
@@ -127,9 +129,10 @@ impl Default for Shop {
             expires_in_min: 24 * 60,
             with_other: false,
             trust_forwarded_for: false,
+            requests_per_s: 0,
+            webhook_timeout_s: 15,
             late_money: "refund",
             certificate: true,
-            webhook_timeout_s: 15,
             push: PushShop {
                 mode: "secure",
                 token: DEMO_PUSH.token,
@@ -198,13 +201,15 @@ impl Shop {
                 if *mchid == DEMO_MCHID { self.v3_toml() } else { "api = \"v2\"\n".to_owned() }
             )
         };
+        let rate = self.requests_per_s;
         let other = if self.with_other { business(&OTHER, SignType::Md5) } else { String::new() };
         format!(
             "[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\ndrain_timeout_s = 5\n\
              trust_forwarded_for = {}\n[database]\nurl = \"{database}\"\n[secrets]\nmaster_key = \"{MASTER_KEY}\"\n\
              [wechat]\nrealm = \"simulated\"\npay_url = \"{wechat}\"\napi_url = \"{wechat}\"\n\
              pay_certified_url = \"{certified}\"\nca_file = \"../weixin-simulator/fixtures/tls_authority.pem\"\n\
-             [order]\nexpires_in_min = {}\nlate_money = \"{}\"\n[webhook]\ntimeout_s = {}\n{}{}{other}",
+             [order]\nexpires_in_min = {}\nlate_money = \"{}\"\n[webhook]\ntimeout_s = {}\n\
+             [limits]\ncaller_per_s = {rate}\ncaller_burst = 5\naddress_per_s = {rate}\naddress_burst = 10\n{}{}{other}",
             self.trust_forwarded_for,
             self.expires_in_min,
             self.late_money,
