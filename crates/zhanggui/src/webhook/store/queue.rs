@@ -1,6 +1,6 @@
 //! From events to deliveries, and from deliveries to tries.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
 use jiff::Timestamp;
 
