@@ -2,7 +2,7 @@
 
 use zhanggui::{
     config::{Config, empty_environment},
-    database::{Database, DatabaseError, Options, Realm},
+    database::{Database, Options, Realm},
 };
 
 use crate::place::{Place, json, printed};
@@ -30,7 +30,7 @@ async fn the_exit_code_says_whether_every_promise_is_kept() {
     let config = Config::parse(&text, &place.path().join("zhanggui.toml"), &empty_environment).unwrap();
     let database = Database::open(Options::new(config.database), Realm::Simulated).await.unwrap();
     for sql in [CUSTOMER, ORDER] {
-        database.write(move |tx| Ok::<_, DatabaseError>(tx.execute(sql, &[])?)).await.unwrap();
+        database.write(move |tx| tx.execute(sql, &[])).await.unwrap();
     }
     database.close().await;
     let bad = place.run(&["check"]);

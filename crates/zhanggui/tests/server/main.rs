@@ -22,6 +22,7 @@ mod poll;
 mod prepay;
 mod product;
 mod push;
+mod race;
 mod refund;
 mod settle;
 mod start;
