@@ -9,6 +9,7 @@ mod init;
 mod key;
 mod log;
 mod migrate;
+mod openapi;
 mod product;
 mod serve;
 #[cfg(feature = "simulator")]
@@ -69,6 +70,8 @@ enum Command {
     /// Keys of the merchant's own systems
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Print the description of the API (OpenAPI 3.1)
+    Openapi,
     /// What can be bought
     #[command(subcommand)]
     Product(product::ProductCommand),
@@ -93,6 +96,10 @@ pub async fn run() -> ExitCode {
         Command::ExplainSignature(arguments) => return explain::run(&arguments),
         Command::Attention(arguments) => attention::run(&arguments).await,
         Command::Key(command) => key::run(command).await,
+        Command::Openapi => {
+            openapi::run();
+            Ok(())
+        }
         Command::Product(command) => product::run(command).await,
         #[cfg(feature = "simulator")]
         Command::Sim(arguments) => weixin_simulator::run(arguments).await.map_err(CliError::Sim),

@@ -118,7 +118,7 @@ struct Parts {
 }
 
 /// What WeChat said, when WeChat was the cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct WechatCause {
     /// WeChat's code.
     pub code: String,
@@ -129,8 +129,9 @@ pub struct WechatCause {
     pub request_id: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Body<'a> {
     r#type: String,
     title: &'a str,
     status: u16,

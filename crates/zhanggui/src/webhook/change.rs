@@ -28,8 +28,9 @@ use crate::{
 };
 
 /// What the caller wants otherwise; what is absent stays.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ChangeWebhook)]
 pub struct Change {
     url: Option<String>,
     description: Option<String>,
@@ -37,8 +38,9 @@ pub struct Change {
     state: Option<Wanted>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = WebhookState)]
 enum Wanted {
     Enabled,
     Disabled,
@@ -85,8 +87,9 @@ pub async fn change(
 }
 
 /// What the caller sends.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RotateSecret)]
 pub struct Rotate {
     /// How long the old secret signs, too.
     #[serde(default = "one_day")]
@@ -125,13 +128,15 @@ pub async fn rotate(
 }
 
 /// Nothing can be chosen.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TestWebhook)]
 pub struct Test {}
 
 /// What will be sent.
-#[derive(Debug, Serialize)]
-struct Sent {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = TestedWebhook)]
+pub(super) struct Sent {
     event: String,
 }
 

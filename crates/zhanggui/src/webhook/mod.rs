@@ -7,6 +7,7 @@
 mod call;
 mod change;
 mod deliveries;
+mod describe;
 mod endpoint;
 mod reach;
 mod replay;
@@ -18,6 +19,7 @@ mod store;
 pub use call::Sender;
 pub use change::{Change, Rotate, Test, change, rotate, test};
 pub use deliveries::{Asked, list_deliveries, read_delivery};
+pub(crate) use describe::describe;
 pub use endpoint::{Create, create, delete, list, read};
 pub use reach::Reach;
 pub use replay::{Replay, replay};
