@@ -39,7 +39,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Creating<T> {
         let caller: Caller = request.extract_parts_with_state(app).await?;
         let key = key(request.headers())?;
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let bytes = JsonBytes::from_request(request, app).await?;
+        let bytes = JsonBytes::or_empty(request, app).await?;
         let body = bytes.parse()?;
         let keyed = key.map(|key| Keyed {
             caller_id: caller.id().to_owned(),

@@ -18,7 +18,7 @@ pub(crate) fn describe(book: &mut Book) {
     const TAG: &str = "webhooks";
     const ONE: &str = "/v1/webhooks/{id}";
     book.call("post", "/v1/webhooks", TAG, WHO, "Makes an endpoint; it gets what happens from now on.")
-        .creating::<Create>(json!({ "url": "https://shop.example.com/hook", "types": ["message.received"] }))
+        .creating::<Create>(json!({ "url": "https://shop.example/hook", "types": ["message.received"] }))
         .gives::<View>(201, "The endpoint with its secret, which is shown in this answer only.");
     book.call("get", "/v1/webhooks", TAG, WHO, "Lists the endpoints.").gives::<Endpoints>(200, "All endpoints.");
     book.call("get", ONE, TAG, WHO, "Shows an endpoint and how many deliveries wait.")
