@@ -39,7 +39,7 @@ const NOT_SENT = /url not in domain list|ERR_INTERNET_DISCONNECTED|ERR_NAME_NOT_
 const NOTHING_DONE = ['overloaded', 'database_unavailable', 'unauthorized'];
 
 /** Codes that a moment later may be an answer. */
-const TRY_AGAIN = NOTHING_DONE.concat('network', 'offline', 'answer_unreadable', 'request_timeout', 'internal', 'wechat_busy', 'wechat_unavailable');
+const TRY_AGAIN = NOTHING_DONE.concat('network', 'offline', 'answer_unreadable', 'request_timeout', 'internal', 'wechat_busy', 'wechat_unavailable', 'idempotency_key_running');
 
 /** Why a call did not succeed. `code` is the server's stable code or one of this file's, see README.md. */
 class ZhangguiError extends Error {
@@ -229,21 +229,21 @@ function paymentsOf(settings, storage, calls) {
       return Promise.reject(new ZhangguiError('payment_in_progress', 'Another payment is under way: wait for its end.'));
     }
     const done = () => (current = undefined);
-    const outcome = byId(wanted) ? payOrder(byId(wanted)) : payItems(wanted.items, what);
+    const outcome = byId(wanted) ? payOrder(byId(wanted)) : payItems(what);
     current = { what, outcome };
     outcome.then(done, done);
     return outcome;
   }
 
   /** Continues the order that an earlier press has made, if it can still be paid; otherwise makes one. */
-  async function payItems(items, what) {
+  async function payItems(what) {
     const pending = storage.get('pending');
     if (pending && pending.order && pending.what === what && pending.at > Date.now() - PENDING_MS_MAX) {
       const earlier = await continueOrder(pending.order);
       if (earlier) return earlier;
       storage.remove('pending');
     }
-    return payOrder((await makeOrder(items, what)).id);
+    return payOrder((await makeOrder(what)).id);
   }
 
   /** The outcome of an order that is there already; nothing if it has ended without money. */
@@ -260,15 +260,18 @@ function paymentsOf(settings, storage, calls) {
   }
 
   /**
-   * Orders. If the answer is lost, nobody knows whether there is an order now, so this is not repeated by itself. The
-   * customer's next press sends the same key, by which a server knows that it is the same order.
+   * Orders. If the answer is lost, nobody knows whether there is an order now. The key tells the server that a repetition,
+   * or the customer's next press for the same things, is the same order: it answers as it did the first time.
    */
-  async function makeOrder(items, what) {
+  async function makeOrder(what) {
     const before = storage.get('pending');
     const same = before && before.what === what && !before.order && before.at > Date.now() - PENDING_MS_MAX;
     const pending = same ? before : { what, key: newKey(), at: Date.now() };
     storage.set('pending', pending);
-    const order = await calls.request('POST', '/v1/orders', { items }, { headers: { 'idempotency-key': pending.key } });
+    // The same things make the same bytes, in whatever order the lines came.
+    const body = { items: JSON.parse(what).map(([sku, quantity]) => ({ sku, quantity })) };
+    const more = { repeatable: true, headers: { 'idempotency-key': pending.key } };
+    const order = await calls.request('POST', '/v1/orders', body, more);
     storage.set('pending', Object.assign({}, pending, { order: order.id }));
     return order;
   }

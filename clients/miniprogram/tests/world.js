@@ -79,7 +79,7 @@ class World {
  */
 class Phone {
   constructor(world, customer) {
-    Object.assign(this, { world, customer, storage: new Map(), network: [], requests: [], sheets: 0, waited: [] });
+    Object.assign(this, { world, customer, storage: new Map(), network: [], requests: [], made: [], sheets: 0, waited: [] });
     this.atTheSheet = () => 'pay';
     this.wx = {
       login: (call) => this.settle(call, this.login()),
@@ -114,6 +114,7 @@ class Phone {
     const body = data === undefined ? undefined : JSON.stringify(data);
     const answer = await fetch(url, { method, headers: header, body, signal: AbortSignal.timeout(WITHIN_MS) });
     const text = await answer.text();
+    if (method === 'POST' && url.endsWith('/v1/orders') && answer.ok) this.made.push(JSON.parse(text).id);
     if (happens === 'lost') throw new Error('request:fail timeout');
     return { statusCode: answer.status, data: JSON.parse(text), header: Object.fromEntries(answer.headers) };
   }

@@ -60,6 +60,7 @@ pub struct App {
     /// The requests with an Idempotency-Key that this node works on.
     pub running: Running,
     merchants_v3: HashMap<MchId, MerchantV3>,
+    certified_v2: HashMap<MchId, PayV2Client>,
     clock: Clock,
     flights: Flights,
     draining: AtomicBool,
@@ -83,12 +84,14 @@ impl App {
         let mini_program = MiniProgramClient::new(transport.clone(), config.wechat.mini_program.clone());
         let store = SharedTokens::new(database.clone(), Arc::clone(&seal));
         let access_tokens = AccessTokenKeeper::new(mini_program.clone(), Arc::new(store), Arc::clone(&clock));
+        let pay_v2 = PayV2Client::new(transport.clone(), config.wechat.pay.clone());
         let webhooks = webhook::Sender::new(&config.webhook).map_err(TransportError::Options)?;
         let limits = http::Limits::new(&config.limits);
         Ok(Arc::new(Self {
             webhooks,
             webhook_wake: Notify::new(),
-            pay_v2: PayV2Client::new(transport.clone(), config.wechat.pay.clone()),
+            certified_v2: certified_v2(&config, &pay_v2)?,
+            pay_v2,
             pay_v3: PayV3Client::new(transport, config.wechat.pay.clone(), Arc::clone(&clock)),
             merchants_v3: config.merchants.iter().filter_map(merchant_v3).collect(),
             mini_program,
@@ -112,6 +115,11 @@ impl App {
     /// The keys of a merchant for API v3, if they are configured.
     pub fn merchant_v3(&self, mchid: &MchId) -> Option<&MerchantV3> {
         self.merchants_v3.get(mchid)
+    }
+
+    /// API v2 with the certificate of a merchant, if it is configured.
+    pub fn certified_v2(&self, mchid: &MchId) -> Option<&PayV2Client> {
+        self.certified_v2.get(mchid)
     }
 
     /// All merchants with keys for API v3.
@@ -155,6 +163,15 @@ impl App {
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
+}
+
+fn certified_v2(config: &Config, pay_v2: &PayV2Client) -> Result<HashMap<MchId, PayV2Client>, TransportError> {
+    let certified = |merchant: &Merchant| {
+        let certificate = merchant.certificate.as_ref()?;
+        let client = pay_v2.with_certificate(certificate, config.wechat.pay_certified.clone());
+        Some(client.map(|client| (merchant.mchid.clone(), client)))
+    };
+    config.merchants.iter().filter_map(certified).collect()
 }
 
 fn merchant_v3(merchant: &Merchant) -> Option<(MchId, MerchantV3)> {

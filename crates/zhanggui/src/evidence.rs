@@ -22,6 +22,8 @@ pub(crate) enum Source {
     Query,
     /// It answered our wish to close a payment.
     Close,
+    /// It answered our wish to give money back.
+    Refund,
 }
 
 impl Source {
@@ -30,6 +32,7 @@ impl Source {
             Self::Notification => "notification",
             Self::Query => "query",
             Self::Close => "close",
+            Self::Refund => "refund",
         }
     }
 }

@@ -14,6 +14,8 @@ pub enum Kind {
     Order,
     /// One attempt to pay.
     Payment,
+    /// Money that goes back.
+    Refund,
     /// Something that WeChat told us.
     Evidence,
     /// Something that a person has to look at.
@@ -42,6 +44,7 @@ impl Kind {
             Self::Customer => "cus_",
             Self::Order => "ord_",
             Self::Payment => "pay_",
+            Self::Refund => "ref_",
             Self::Evidence => "evi_",
             Self::Attention => "att_",
             Self::ApiKey => "key_",
@@ -61,6 +64,11 @@ pub fn new(kind: Kind, now: Timestamp, entropy: &Entropy) -> String {
     let ms = u64::try_from(now.as_millisecond()).unwrap_or_default();
     let uuid = uuid::Builder::from_unix_timestamp_millis(ms, &random(entropy)).into_uuid();
     format!("{}{}", kind.prefix(), uuid.as_simple())
+}
+
+/// The id of that kind with the digits of another one, of which there can be only one.
+pub fn of(kind: Kind, digits: &str) -> String {
+    format!("{}{digits}", kind.prefix())
 }
 
 /// Whether a text has the form of an id of that kind.

@@ -19,6 +19,7 @@ pub mod doctor;
 pub mod event;
 pub(crate) mod evidence;
 pub mod explain;
+pub(crate) mod frozen;
 pub(crate) mod gateway;
 pub mod housekeeping;
 pub mod http;

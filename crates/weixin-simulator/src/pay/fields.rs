@@ -58,18 +58,7 @@ pub(super) struct OrderFields {
 /// Names that the pages do not list are ignored (they are part of the signature all the same): a text
 /// `不识别的参数…` has been seen, but not for which names.
 pub(super) fn read(strictness: &Strictness, now: Timestamp, fields: &Fields) -> Result<OrderFields, Failure> {
-    if let Some(name) = REQUIRED.iter().find(|name| fields.get(name).is_none()) {
-        return Err(Failure::communication(format!("缺少参数{name}")));
-    }
-    let too_long = |(name, bytes_max): &&(&str, usize)| fields.get(name).is_some_and(|value| value.len() > *bytes_max);
-    if let Some((name, _)) = BYTES_MAX.iter().find(too_long) {
-        return Err(Failure::communication(format!("{name}参数长度有误")));
-    }
-    // Characters of four bytes are outside WeChat's character set. Its answer to them is not published.
-    let outside = |value: &str| value.chars().any(|character| character.len_utf8() > 3);
-    if let Some((name, _)) = fields.iter().find(|(_, value)| outside(value)) {
-        return Err(malformed(name));
-    }
+    check_form(fields, &REQUIRED, &BYTES_MAX)?;
     let value = |name| fields.get(name).unwrap_or_default();
     let out_trade_no = out_trade_no(strictness, value("out_trade_no"))?;
     let total = OrderAmount::from_wire(value("total_fee")).map_err(|_| Failure::communication("invalid total_fee"))?;
@@ -93,6 +82,23 @@ pub(super) fn read(strictness: &Strictness, now: Timestamp, fields: &Fields) -> 
     let openid = fields.get("openid").ok_or_else(|| Failure::communication("JSAPI支付必须传openid"))?;
     let openid = OpenId::parse(openid).map_err(|_| malformed("openid"))?;
     Ok(OrderFields { out_trade_no, total, openid, time_expire })
+}
+
+/// What must be there, how long it may be, and that WeChat has the characters.
+pub(super) fn check_form(fields: &Fields, required: &[&str], bytes_max: &[(&str, usize)]) -> Result<(), Failure> {
+    if let Some(name) = required.iter().find(|name| fields.get(name).is_none()) {
+        return Err(Failure::communication(format!("缺少参数{name}")));
+    }
+    let too_long = |(name, bytes_max): &&(&str, usize)| fields.get(name).is_some_and(|value| value.len() > *bytes_max);
+    if let Some((name, _)) = bytes_max.iter().find(too_long) {
+        return Err(Failure::communication(format!("{name}参数长度有误")));
+    }
+    // Characters of four bytes are outside WeChat's character set. Its answer to them is not published.
+    let outside = |value: &str| value.chars().any(|character| character.len_utf8() > 3);
+    match fields.iter().find(|(_, value)| outside(value)) {
+        Some((name, _)) => Err(malformed(name)),
+        None => Ok(()),
+    }
 }
 
 /// The number of the order, as new or as old pages want it.

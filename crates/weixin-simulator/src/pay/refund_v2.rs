@@ -17,7 +17,7 @@ use weixin::{
 use super::{
     Order, Refund,
     checks::{Failure, Message, Success},
-    fields::malformed,
+    fields::{check_form, malformed},
     order::compared,
     refund::{Application, RefundSource, Refused},
 };
@@ -93,9 +93,7 @@ impl World {
     /// `POST /pay/refundquery`.
     pub(super) fn refund_query_v2(&mut self, now: Timestamp, message: &Message) -> Result<Success, Failure> {
         let (fields, mchid) = (&message.fields, &message.envelope.mchid);
-        if let Some((name, _)) = BYTES_MAX.iter().find(|(name, max)| fields.get(name).is_some_and(|v| v.len() > *max)) {
-            return Err(Failure::communication(format!("{name}参数长度有误")));
-        }
+        check_form(fields, &[], &BYTES_MAX)?;
         let one = match (fields.get("refund_id"), fields.get("out_refund_no")) {
             (Some(id), _) => Some(self.refunds.values().find(|refund| refund.refund_id == id)),
             (None, Some(number)) => Some(self.refunds.get(&Refund::key(mchid, number))),
@@ -130,17 +128,7 @@ impl World {
 }
 
 fn check_fields(fields: &Fields) -> Result<(), Failure> {
-    if let Some(name) = REQUIRED.iter().find(|name| fields.get(name).is_none()) {
-        return Err(Failure::communication(format!("缺少参数{name}")));
-    }
-    let too_long = |(name, bytes_max): &&(&str, usize)| fields.get(name).is_some_and(|value| value.len() > *bytes_max);
-    if let Some((name, _)) = BYTES_MAX.iter().find(too_long) {
-        return Err(Failure::communication(format!("{name}参数长度有误")));
-    }
-    let outside = |value: &str| value.chars().any(|character| character.len_utf8() > 3);
-    if let Some((name, _)) = fields.iter().find(|(_, value)| outside(value)) {
-        return Err(malformed(name));
-    }
+    check_form(fields, &REQUIRED, &BYTES_MAX)?;
     if fields.get("refund_fee_type").is_some_and(|currency| currency != "CNY") {
         return Err(malformed("refund_fee_type"));
     }

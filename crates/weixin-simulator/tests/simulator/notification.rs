@@ -9,13 +9,13 @@ use weixin_simulator::{Choice, Delivery, Fault, FaultKind, NOTIFICATION, Notific
 
 use crate::support::{GOOD, Merchant, Stage, http_answer, key, mchid, options, start_time};
 
-async fn paid_at(stage: &Stage, number: &str, merchant: &Merchant) {
+pub(crate) async fn paid_at(stage: &Stage, number: &str, merchant: &Merchant) {
     let mut order = stage.order(number);
     order.set("notify_url", merchant.url.as_str());
     stage.paid(order).await;
 }
 
-fn state(stage: &Stage, number: &str) -> NotificationState {
+pub(crate) fn state(stage: &Stage, number: &str) -> NotificationState {
     stage.sim.ledger().payment(number).unwrap().notification.clone().unwrap()
 }
 

@@ -9,19 +9,11 @@ use weixin::pay::v2::{
 use weixin_simulator::{Attempt, DEMO_MCHID, Fault, FaultKind, ForgeError, Forger, NOTIFICATION, NotificationState};
 
 use crate::{
+    notification::{paid_at, state},
+    push::{Reply, secure},
     support::{Merchant, Stage, http_answer, key, mchid, options, start_time},
     v3::notification::{opened, verified},
 };
-
-async fn paid_at(stage: &Stage, number: &str, merchant: &Merchant) {
-    let mut order = stage.order(number);
-    order.set("notify_url", merchant.url.as_str());
-    stage.paid(order).await;
-}
-
-fn state(stage: &Stage, number: &str) -> NotificationState {
-    stage.sim.ledger().payment(number).unwrap().notification.clone().unwrap()
-}
 
 fn numbers(merchant: &Merchant) -> Vec<String> {
     merchant.received().iter().map(|it| it.fields().get("out_trade_no").unwrap().to_owned()).collect()
@@ -87,6 +79,18 @@ async fn in_an_outage_nobody_is_answered_or_told_and_phones_go_on() {
     assert_eq!(merchant.received().len(), 0);
     stage.advance_s(3600);
     assert_eq!(stage.query("ORD000001").await.get("trade_state"), Some("SUCCESS"), "it is over by itself");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_an_outage_messages_of_customers_are_lost_on_their_way_too() {
+    let (stage, server) = secure([Reply::Success]).await;
+    stage.sim.set_outage_for(SignedDuration::from_secs(3));
+    stage.li.send_text("在吗");
+    stage.sim.deliver_due().await;
+    assert!(server.received().is_empty());
+    stage.advance_s(5);
+    stage.sim.deliver_due().await;
+    assert_eq!(server.received().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,8 @@ use super::{
     CliError,
     init::{Readers, write_new},
     log,
-    serve::{Running, interrupted},
+    running_dev::{self, RunningDev},
+    serve::{Running, interruption},
 };
 use crate::{
     api_key::{self, NewKey, Scope},
@@ -40,6 +41,9 @@ pub(super) struct DevArgs {
     /// Start over: removes what an earlier `dev` kept in the folder
     #[arg(long)]
     fresh: bool,
+    /// Open the phone in the browser
+    #[arg(long)]
+    open: bool,
     /// The first port to try for the server; the next free one is taken
     #[arg(long, default_value_t = 8080)]
     port: u16,
@@ -96,8 +100,24 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
     add_sample_products(&server.app).await?;
     switch_push_on(&simulator, port).await?;
     let key = development_key(data, &server).await?;
-    announce(&arguments, &server, &simulator, &key);
-    interrupted().await;
+    let dev = RunningDev {
+        server: format!("http://{}", server.http.address()),
+        wechat: simulator.base_url(),
+        control: format!("{}/_sim/", simulator.base_url()),
+        phone: simulator.phone_url(),
+        api_key: key,
+        appid: DEMO_APPID.to_owned(),
+        data: data.display().to_string(),
+        realm: Realm::Simulated.as_str().to_owned(),
+    };
+    let end = interruption();
+    dev.leave_in(data)?;
+    announce(&arguments, &dev);
+    if arguments.open {
+        open_in_browser(&dev.phone)?;
+    }
+    end.await;
+    running_dev::remove_from(data);
     server.stop().await;
     simulator.shutdown().await;
     Ok(())
@@ -225,42 +245,37 @@ async fn development_key(data: &Path, server: &Running) -> Result<String, CliErr
     Ok(key)
 }
 
-fn announce(arguments: &DevArgs, server: &Running, simulator: &Simulator, key: &str) {
-    let (address, wechat, data) = (server.http.address(), simulator.base_url(), arguments.data.display());
-    let phone = simulator.phone_url();
+fn announce(arguments: &DevArgs, dev: &RunningDev) {
     if arguments.json {
-        let object = serde_json::json!({
-            "server": format!("http://{address}"),
-            "wechat": wechat,
-            "control": format!("{wechat}/_sim/"),
-            "phone": simulator.phone_url(),
-            "api_key": key,
-            "appid": DEMO_APPID,
-            "data": data.to_string(),
-            "realm": "simulated",
-        });
-        anstream::println!("{object}");
+        anstream::println!("{}", serde_json::json!(dev));
         return;
     }
+    let RunningDev { server, wechat, phone, api_key, data, .. } = dev;
     anstream::println!(
-        "Zhanggui runs on this machine. All keys are fake, no money moves.\n\n  \
-         phone     {phone}  (open it: a customer, a shop, and WeChat)\n  \
-         server    http://{address}\n  \
-         WeChat    {wechat}  (simulated; its control API is {wechat}/_sim/)\n  \
-         API key   {key}\n  \
-         data      {data}  (--fresh starts over)\n\n\
-         A customer logs in, orders a coffee and pays for it:\n\n  \
-         S=http://{address} W={wechat}\n  \
-         CODE=$(curl -s $W/_sim/wx/login -H 'content-type: application/json' \\\n    \
-         -d '{{\"appid\":\"{DEMO_APPID}\",\"customer\":\"li\"}}' | sed 's/.*\"code\":\"\\([^\"]*\\)\".*/\\1/')\n  \
-         TOKEN=$(curl -s $S/v1/login -H 'content-type: application/json' \\\n    \
-         -d \"{{\\\"code\\\":\\\"$CODE\\\"}}\" | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')\n  \
-         ORDER=$(curl -s $S/v1/orders -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' \\\n    \
-         -d '{{\"items\":[{{\"sku\":\"coffee\"}}]}}' | sed 's/.*\"id\":\"\\(ord_[^\"]*\\)\".*/\\1/')\n  \
-         SHEET=$(curl -s -X POST $S/v1/orders/$ORDER/pay -H \"authorization: Bearer $TOKEN\")\n  \
-         curl -s $W/_sim/wx/requestPayment -H 'content-type: application/json' \\\n    \
-         -d \"{{\\\"appid\\\":\\\"{DEMO_APPID}\\\",\\\"customer\\\":\\\"li\\\",\\\"parameters\\\":$SHEET,\\\"choice\\\":\\\"pay\\\"}}\"\n  \
-         curl -s \"$S/v1/orders/$ORDER?refresh=true\" -H \"authorization: Bearer $TOKEN\"\n\n\
+        "Zhanggui runs on this machine. Everything is simulated: all keys are fake, no money moves.\n\n  \
+         phone     {phone}   open it: a shop, its customers, and WeChat\n  \
+         server    {server}\n  \
+         WeChat    {wechat}   its control API is /_sim/\n  \
+         API key   {api_key}\n  \
+         data      {data}   is kept; --fresh starts over\n\n\
+         In another terminal:\n\n  \
+         zhanggui trigger payment     a customer orders and pays\n  \
+         zhanggui trigger message     a customer asks something\n  \
+         zhanggui listen --forward-to http://127.0.0.1:3000/hook\n  \
+         zhanggui sim clock +2h       two hours later\n\n\
          Ctrl-C stops."
     );
+}
+
+/// Shows an address in the browser of the person at this machine.
+fn open_in_browser(url: &str) -> Result<(), CliError> {
+    let program = match std::env::consts::OS {
+        "macos" => "open",
+        "windows" => "explorer",
+        _ => "xdg-open",
+    };
+    let quiet = || std::process::Stdio::null();
+    let started = std::process::Command::new(program).arg(url).stdout(quiet()).stderr(quiet()).spawn();
+    started.map_err(CliError::file(format!("cannot start {program}; open {url} by hand")))?;
+    Ok(())
 }

@@ -1,19 +1,28 @@
 //! The command line. One file for each command; errors are one sentence that names the fix.
 
 mod attention;
+mod completion;
 #[cfg(feature = "simulator")]
 mod dev;
 mod doctor;
 mod explain;
 mod init;
 mod key;
+#[cfg(feature = "simulator")]
+mod listen;
 mod log;
 mod migrate;
 mod openapi;
 mod product;
+#[cfg(feature = "simulator")]
+mod running_dev;
 mod serve;
 #[cfg(feature = "simulator")]
+mod sim;
+#[cfg(feature = "simulator")]
 mod tour;
+#[cfg(feature = "simulator")]
+mod trigger;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -75,9 +84,17 @@ enum Command {
     /// What can be bought
     #[command(subcommand)]
     Product(product::ProductCommand),
-    /// Run the simulated WeChat alone
+    /// Make something happen at the running `dev`: a payment, a message
     #[cfg(feature = "simulator")]
-    Sim(weixin_simulator::SimArgs),
+    Trigger(trigger::TriggerArgs),
+    /// Post the events of the running `dev` to a program on this machine, or show them
+    #[cfg(feature = "simulator")]
+    Listen(listen::ListenArgs),
+    /// Run the simulated WeChat alone, play a scenario, or move the time of a running one
+    #[cfg(feature = "simulator")]
+    Sim(Box<sim::SimCommand>),
+    /// Print the script with which a shell completes commands
+    Completion(completion::CompletionArgs),
 }
 
 /// Runs the command of the process.
@@ -102,7 +119,15 @@ pub async fn run() -> ExitCode {
         }
         Command::Product(command) => product::run(command).await,
         #[cfg(feature = "simulator")]
-        Command::Sim(arguments) => weixin_simulator::run(arguments).await.map_err(CliError::Sim),
+        Command::Trigger(arguments) => trigger::run(&arguments).await,
+        #[cfg(feature = "simulator")]
+        Command::Listen(arguments) => listen::run(&arguments).await,
+        #[cfg(feature = "simulator")]
+        Command::Sim(command) => sim::run(*command).await,
+        Command::Completion(arguments) => {
+            completion::run(&arguments);
+            Ok(())
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -148,6 +173,9 @@ enum CliError {
     #[cfg(feature = "simulator")]
     #[error("{failed} of {steps} steps did not end as they must")]
     Tour { failed: usize, steps: usize },
+    #[cfg(feature = "simulator")]
+    #[error("{failed} of {steps} steps of the scenario did not happen")]
+    Scenario { failed: usize, steps: usize },
 }
 
 impl CliError {

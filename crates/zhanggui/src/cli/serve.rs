@@ -24,8 +24,9 @@ pub(super) async fn run(arguments: &ServeArgs) -> Result<(), CliError> {
     let config = arguments.config.load()?;
     log::start(config.log, "info");
     let server = Running::start(config, system_clock()).await?;
+    let end = interruption();
     tracing::info!(server.address = %server.http.address(), "ready");
-    interrupted().await;
+    end.await;
     server.stop().await;
     Ok(())
 }
@@ -64,19 +65,24 @@ impl Running {
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-pub(super) async fn interrupted() {
+/// Listens for Ctrl-C and SIGTERM from now on; what is given ends with the first of them. Called before somebody is told
+/// that the program runs, or an early signal would end it without draining.
+pub(super) fn interruption() -> impl Future<Output = ()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        async move {
+            // Without signals the process ends when somebody ends it.
+            let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return std::future::pending().await };
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            return;
         }
     }
-    // Without signals the process ends when somebody ends it.
-    let _ = tokio::signal::ctrl_c().await;
+    #[cfg(not(unix))]
+    async {
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }

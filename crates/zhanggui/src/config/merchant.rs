@@ -9,6 +9,7 @@ use weixin::{
         v3::{Certificate, Credential, PublicKeyId, SerialNo, SigningKey, VerifyingKey},
     },
 };
+use weixin_client::ClientCertificate;
 
 use super::{
     Server,
@@ -28,7 +29,9 @@ pub struct Merchant {
     pub v2: Option<V2>,
     /// What API v3 needs; always there if `api` is v3.
     pub v3: Option<V3>,
-    /// Where WeChat reports payments: `{public_url}/wechat/pay/{mchid}`. One address for both versions.
+    /// What the merchant shows WeChat Pay before money goes back by API v2.
+    pub certificate: Option<ClientCertificate>,
+    /// Where WeChat reports payments and refunds: `{public_url}/wechat/pay/{mchid}`. One address for both versions.
     pub notify_url: NotifyUrl,
 }
 
@@ -91,7 +94,9 @@ pub(super) fn read(reader: &mut Reader<'_>, realm: Realm, server: Option<&Server
         });
         let before = reader.count();
         let v2 = read_v2(reader, &mut section, realm, api);
-        let v3 = read_v3(reader, &mut section, realm, api, mchid.as_ref());
+        let files = Files::read(reader, &mut section, api);
+        let certificate = files.client_certificate(reader, &mut section, mchid.as_ref());
+        let v3 = read_v3(reader, &mut section, realm, (api, mchid.as_ref()), files);
         section.end(reader);
         if merchants.iter().any(|known| Some(&known.mchid) == mchid.as_ref()) {
             section.problem(reader, "mchid", "stands twice in the file");
@@ -100,7 +105,7 @@ pub(super) fn read(reader: &mut Reader<'_>, realm: Realm, server: Option<&Server
             let (mchid, api) = (mchid?, api?);
             // public_url was checked to make such an address.
             let notify_url = NotifyUrl::parse(format!("{}/wechat/pay/{mchid}", server?.public_url)).ok()?;
-            (reader.count() == before).then_some(Merchant { mchid, api, v2, v3, notify_url })
+            (reader.count() == before).then_some(Merchant { mchid, api, v2, v3, certificate, notify_url })
         };
         merchants.extend(merchant());
     }
@@ -124,20 +129,51 @@ fn read_v2(reader: &mut Reader<'_>, section: &mut Section, realm: Realm, api: Op
     Some(V2 { key: key?, sign_type: sign_type?, confirm: confirm? })
 }
 
+/// The merchant's own certificate and its key, which sign requests of API v3 and are shown for refunds of API v2.
+struct Files {
+    private_key: Option<Found>,
+    certificate: Option<Found>,
+}
+
+impl Files {
+    fn read(reader: &mut Reader<'_>, section: &mut Section, api: Option<Api>) -> Self {
+        let private_key = match api {
+            Some(Api::V3) => section.secret(reader, "private_key"),
+            _ => section.optional_secret(reader, "private_key"),
+        };
+        Self { private_key, certificate: section.optional_text_file(reader, "certificate_file") }
+    }
+
+    /// From the p12 if there is one, from the two PEM files otherwise.
+    fn client_certificate(
+        &self,
+        reader: &mut Reader<'_>,
+        section: &mut Section,
+        mchid: Option<&MchId>,
+    ) -> Option<ClientCertificate> {
+        let password = section.optional_secret(reader, "certificate_p12_password");
+        let Some((p12, name)) = section.optional_bytes_file(reader, "certificate_p12_file") else {
+            let (certificate, key) = (self.certificate.as_ref()?, self.private_key.as_ref()?);
+            // What is wrong with them is told where they are read for API v3, in the same words.
+            return ClientCertificate::from_pem(certificate.value.as_bytes(), key.value.as_bytes()).ok();
+        };
+        // WeChat's own password is the merchant's number.
+        let password = password.map_or_else(|| mchid.map(ToString::to_string).unwrap_or_default(), |found| found.value);
+        let read = ClientCertificate::from_p12(&p12, &password).map_err(|error| error.to_string());
+        reader.check(&name, read)
+    }
+}
+
 fn read_v3(
     reader: &mut Reader<'_>,
     section: &mut Section,
     realm: Realm,
-    api: Option<Api>,
-    mchid: Option<&MchId>,
+    (api, mchid): (Option<Api>, Option<&MchId>),
+    files: Files,
 ) -> Option<V3> {
-    let private_key = match api {
-        Some(Api::V3) => section.secret(reader, "private_key"),
-        _ => section.optional_secret(reader, "private_key"),
-    };
+    let Files { private_key, certificate } = files;
     let api_v3_key = section.optional_secret(reader, "api_v3_key");
     let serial_no = section.optional_text(reader, "serial_no");
-    let certificate = section.optional_text_file(reader, "certificate_file");
     let public_key_id = section.optional_text(reader, "public_key_id");
     let public_key = section.optional_text_file(reader, "public_key_file");
     let private_key = private_key?;
@@ -164,7 +200,10 @@ fn read_v3(
         }
     };
     let Some(api_v3_key) = api_v3_key else {
-        section.problem(reader, "api_v3_key", "is missing: it opens WeChat's callbacks");
+        // A merchant of API v2 needs certificate and key for refunds.
+        if api != Some(Api::V2) {
+            section.problem(reader, "api_v3_key", "is missing: it opens WeChat's callbacks");
+        }
         return None;
     };
     let parsed = ApiV3Key::parse(api_v3_key.value.as_str()).map_err(|error| error.rule.to_owned());

@@ -80,6 +80,8 @@ pub struct Wechat {
     pub realm: Realm,
     /// The hosts of WeChat Pay.
     pub pay: Hosts,
+    /// The hosts of WeChat Pay for calls with a client certificate, if they are others: the simulator's.
+    pub pay_certified: Option<Hosts>,
     /// The hosts of `api.weixin.qq.com`.
     pub mini_program: Hosts,
     /// A certificate authority beside the public ones (PEM), for simulators behind TLS.
@@ -295,9 +297,16 @@ fn read_wechat(reader: &mut Reader<'_>) -> Option<Wechat> {
     };
     let pay = hosts(&mut section, reader, "pay_url", Hosts::pay());
     let mini_program = hosts(&mut section, reader, "api_url", Hosts::mini_program());
+    let pay_certified = section.optional_text(reader, "pay_certified_url").and_then(|url| {
+        let hosts = match realm {
+            Some(Realm::Live) => Err("can be set only with realm = \"simulated\"".to_owned()),
+            _ => Hosts::new(&url.value, None).map_err(|error| error.to_string()),
+        };
+        reader.check(&url, hosts)
+    });
     let extra_ca_pem = section.optional_file(reader, "ca_file");
     section.end(reader);
-    Some(Wechat { realm: realm?, pay: pay?, mini_program: mini_program?, extra_ca_pem })
+    Some(Wechat { realm: realm?, pay: pay?, pay_certified, mini_program: mini_program?, extra_ca_pem })
 }
 
 fn read_order(reader: &mut Reader<'_>) -> Option<OrderPolicy> {

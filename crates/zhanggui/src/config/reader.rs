@@ -436,6 +436,12 @@ impl Section {
         read_file(reader, &found)
     }
 
+    /// The bytes in the file that the key names, and the key for what is wrong with them.
+    pub(super) fn optional_bytes_file(&mut self, reader: &mut Reader<'_>, key: &str) -> Option<(Vec<u8>, Found)> {
+        let found = self.optional_text(reader, key)?;
+        Some((read_file(reader, &found)?, found))
+    }
+
     /// The text in the file that the key names.
     pub(super) fn optional_text_file(&mut self, reader: &mut Reader<'_>, key: &str) -> Option<Found> {
         let found = self.optional_text(reader, key)?;

@@ -306,6 +306,51 @@ fn each_wrong_key_of_api_v3_has_its_own_message() {
     );
 }
 
+/// The certificate that API v2 wants to see before money goes back, and everything that can be wrong with it.
+#[test]
+fn lesson_28_each_wrong_certificate_for_refunds_has_its_own_message() {
+    let v3 = V3::new();
+    let file = |name: &str, bytes: &[u8]| std::fs::write(v3.folder.path().join(name), bytes).unwrap();
+    file("cert.p12", include_bytes!("../../../weixin-simulator/fixtures/apiclient_cert.p12"));
+    file("broken.p12", b"PKCS12");
+    let (head, tail) = GOOD.split_once("[[app]]").unwrap();
+    let with = |lines: &str| format!("{head}{lines}[[app]]{tail}");
+
+    let good = v3.parse(&with("certificate_p12_file = \"cert.p12\"\n")).unwrap();
+    assert!(good.merchants[0].certificate.is_some() && good.merchants[0].v3.is_none());
+    let pem = "private_key_file = \"apiclient_key.pem\"\ncertificate_file = \"apiclient_cert.pem\"\n";
+    let good = v3.parse(&with(pem)).unwrap();
+    assert!(good.merchants[0].certificate.is_some() && good.merchants[0].v3.is_none());
+    assert!(v3.parse(GOOD).unwrap().merchants[0].certificate.is_none(), "without it, refunds are made elsewhere");
+
+    for (lines, message) in [
+        ("certificate_p12_file = \"nothing.p12\"\n", "merchant.certificate_p12_file names "),
+        (
+            "certificate_p12_file = \"broken.p12\"\n",
+            "merchant.certificate_p12_file the p12 (apiclient_cert.p12) cannot be read",
+        ),
+        ("certificate_p12_file = \"apiclient_cert.pem\"\n", "the file is PEM and not a p12"),
+        (
+            "certificate_p12_file = \"cert.p12\"\ncertificate_p12_password = \"needle\"\n",
+            "the password of the p12 is wrong; WeChat's password is the merchant's number (mchid)",
+        ),
+        (
+            "private_key_file = \"apiclient_key.pem\"\ncertificate_file = \"cert.p12\"\n",
+            "merchant.certificate_file names ",
+        ),
+        (
+            "private_key_file = \"stranger.pem\"\ncertificate_file = \"apiclient_cert.pem\"\n",
+            "merchant.certificate_file does not belong to the private key",
+        ),
+        ("private_key = \"needle\"\ncertificate_file = \"apiclient_cert.pem\"\n", "merchant.private_key is not PEM"),
+    ] {
+        let Err(error) = v3.parse(&with(lines)) else { panic!("{lines} was accepted") };
+        let text = error.to_string();
+        assert!(text.contains(message), "expected {message:?} in:\n{text}");
+        assert!(!text.contains("needle"), "{text}");
+    }
+}
+
 mod customer_service {
     use weixin::push::Mode;
 

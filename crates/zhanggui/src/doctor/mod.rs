@@ -1,10 +1,11 @@
-//! Tests a deployment and says in plain words what is wrong: keys, database, clock, and the way to WeChat.
+//! Tests a deployment and says in plain words what is wrong: keys, database, clock, message push, and the way to WeChat.
 //!
 //! Called by `zhanggui doctor`. Nothing is changed anywhere: what is asked of WeChat only reads, and the access token is
 //! asked for in the mode that takes it from nobody.
 
 mod address;
 mod key;
+mod push;
 mod refusal;
 mod report;
 mod wechat;
@@ -62,6 +63,9 @@ impl Doctor<'_> {
         for merchant in &self.config.merchants {
             key::examine(&mut report, merchant, now);
             report.add(address::examine(merchant, self.config.wechat.realm));
+        }
+        for app in &self.config.apps {
+            report.add(push::examine(app, &self.config.server.public_url));
         }
         match reach {
             Reach::Offline => {}

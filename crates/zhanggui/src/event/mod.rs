@@ -54,6 +54,14 @@ types! {
     OrderClosed "order.closed",
     /// Money came for an order that was closed, or paid by another payment.
     PaymentLate "payment.late",
+    /// Somebody wants money to go back, or money came too late.
+    RefundCreated "refund.created",
+    /// Money went back.
+    RefundSucceeded "refund.succeeded",
+    /// WeChat refused or closed a refund: the money stays.
+    RefundFailed "refund.failed",
+    /// WeChat cannot credit a refund.
+    RefundAbnormal "refund.abnormal",
     /// A customer entered the chat by the contact button.
     ConversationEntered "conversation.entered",
     /// Somebody else answers the customer from now on.

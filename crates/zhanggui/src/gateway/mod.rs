@@ -4,6 +4,7 @@
 //! Called by the verbs of `payment` and `refund`; only this folder and `payment/notify.rs` know how the versions differ.
 
 pub(crate) mod payment;
+pub(crate) mod refund;
 
 use jiff::Timestamp;
 use weixin::pay::{Refusal, v2::ErrCode, v3::Code as CodeV3};
@@ -64,7 +65,7 @@ pub(crate) enum GatewayError {
     #[error("WeChat Pay did not answer in a way that can be believed")]
     NoAnswer(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The keys of the version that the payment was made with are not configured (any more).
-    #[error("{0} of the merchant must be in the configuration, because the payment was made with that version")]
+    #[error("{0} of the merchant must be in the configuration, because it was made with that version")]
     NotConfigured(&'static str),
     /// The stored request is not what this program wrote.
     #[error("the frozen request cannot be read")]

@@ -36,7 +36,8 @@ pub use problem::{Code, Problem, WechatCause, chain, wechat_problem};
 pub use serve::{ServeError, Server};
 
 use crate::{
-    api_key, app::App, customer_service, event, openapi, order, payment, product, session, subscribe_message, webhook,
+    api_key, app::App, customer_service, event, openapi, order, payment, product, refund, session, subscribe_message,
+    webhook,
 };
 
 /// The largest body of a callback, in bytes. WeChat's have a few thousand.
@@ -63,6 +64,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/orders/{id}/pay", post(payment::pay))
         .route("/v1/orders/{id}/subscribe-messages", post(subscribe_message::request))
         .route("/v1/orders/{id}/close", post(order::close))
+        .route("/v1/orders/{id}/refunds", post(refund::request))
+        .route("/v1/refunds/{id}", get(refund::read))
         .route("/v1/events", get(event::list))
         .route("/v1/keys", get(api_key::list_call).post(api_key::create_call))
         .route("/v1/keys/{id}", delete(api_key::revoke_call))

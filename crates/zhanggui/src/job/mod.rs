@@ -29,6 +29,12 @@ pub enum Kind {
     ClosePayment,
     /// The time to pay an order is over.
     ExpireOrder,
+    /// Apply for a refund at WeChat.
+    SubmitRefund,
+    /// Ask WeChat from time to time what became of a refund.
+    PollRefund,
+    /// Ask WeChat whether a notification about a refund is true.
+    ConfirmRefund,
     /// Send the replies that wait in a conversation.
     SendMessages,
     /// Fetch a customer's picture before WeChat forgets it.
@@ -45,6 +51,9 @@ impl Kind {
         Kind::PollPayment,
         Kind::ClosePayment,
         Kind::ExpireOrder,
+        Kind::SubmitRefund,
+        Kind::PollRefund,
+        Kind::ConfirmRefund,
         Kind::SendMessages,
         Kind::FetchPicture,
         Kind::CheckUnanswered,
@@ -61,6 +70,9 @@ impl Kind {
             Self::PollPayment => "payment.poll",
             Self::ClosePayment => "payment.close",
             Self::ExpireOrder => "order.expire",
+            Self::SubmitRefund => "refund.submit",
+            Self::PollRefund => "refund.poll",
+            Self::ConfirmRefund => "refund.confirm",
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::{Kind, Outcome, pause, store};
 use crate::{
     app::App, background::Background, clock::ms, customer_service, database::DatabaseError, http::chain, order,
-    payment, subscribe_message,
+    payment, refund, subscribe_message,
 };
 
 /// How long a claim holds. Longer than the longest call to WeChat with its back-up host.
@@ -80,6 +80,9 @@ async fn run(app: &Arc<App>, claim: store::Claim) -> Result<(), DatabaseError> {
         Some(Kind::PollPayment) => payment::run_poll_job(app, subject).await,
         Some(Kind::ClosePayment) => payment::run_close_job(app, subject, attempts).await,
         Some(Kind::ExpireOrder) => order::run_expire_job(app, subject).await,
+        Some(Kind::SubmitRefund) => refund::run_submit_job(app, subject, attempts).await,
+        Some(Kind::PollRefund) => refund::run_poll_job(app, subject).await,
+        Some(Kind::ConfirmRefund) => refund::run_confirm_job(app, subject).await,
         Some(Kind::SendMessages) => customer_service::run_send_job(app, subject).await,
         Some(Kind::FetchPicture) => customer_service::run_fetch_job(app, subject, attempts).await,
         Some(Kind::CheckUnanswered) => customer_service::run_unanswered_job(app, subject).await,

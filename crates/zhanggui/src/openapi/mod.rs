@@ -18,7 +18,7 @@ use serde_json::Value;
 
 pub(crate) use book::{Book, Who};
 
-use crate::{api_key, customer_service, event, order, payment, product, session, subscribe_message, webhook};
+use crate::{api_key, customer_service, event, order, payment, product, refund, session, subscribe_message, webhook};
 
 /// The description of every call.
 pub fn document() -> Value {
@@ -28,6 +28,7 @@ pub fn document() -> Value {
         product::describe,
         order::describe,
         payment::describe,
+        refund::describe,
         event::describe,
         webhook::describe,
         api_key::describe,

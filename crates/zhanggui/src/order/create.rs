@@ -198,7 +198,7 @@ fn checked_items(items: Option<Vec<Wanted>>) -> Result<Vec<Wanted>, Problem> {
 }
 
 /// Whole fen only: a fraction or an exponent is refused, never rounded.
-fn checked_amount(number: &serde_json::Number) -> Result<OrderAmount, Problem> {
+pub(crate) fn checked_amount(number: &serde_json::Number) -> Result<OrderAmount, Problem> {
     let Some(fen) = number.as_i64() else {
         return Err(Problem::new(Code::AmountInvalid, "The amount must be a whole number of fen: 19.90 yuan is 1990."));
     };

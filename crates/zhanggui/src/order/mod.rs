@@ -17,13 +17,14 @@ use weixin::{AppId, Attach, Body, Fen, MchId, OrderAmount};
 
 pub(crate) use close::close_if_nothing_is_payable;
 pub use close::{close, run_expire_job};
+pub(crate) use create::checked_amount;
 pub use create::create;
 pub(crate) use describe::describe;
 pub(crate) use happened::happened;
 pub use read::{View, not_found, read, view};
 pub use state::{Arrival, CloseReason, LateMoney, OnClose, OnSuccess, State};
-pub(crate) use store::mark_paid;
 pub use store::{find, find_of_customer};
+pub(crate) use store::{mark_paid, set_refunded};
 
 /// What is bought.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -134,6 +134,20 @@ fn change(tx: &mut Tx, order: Order, to: State, closed_at: Option<Timestamp>) ->
     }
 }
 
+const SET_REFUNDED: &str = "
+    UPDATE shop_order
+    SET refunded_fen = $3
+    WHERE id = $1
+      AND paid_payment_id = $2";
+
+/// How much of the money that paid the order went back. That of other payments is not the order's.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn set_refunded(tx: &mut Tx, id: &str, payment_id: &str, refunded: Fen) -> Result<(), DatabaseError> {
+    tx.execute(SET_REFUNDED, params![id, payment_id, refunded.get()]).map(drop)
+}
+
 fn read(row: &Row) -> Result<Order, DatabaseError> {
     let items = row.text("items_json")?;
     Ok(Order {

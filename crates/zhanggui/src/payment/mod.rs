@@ -4,6 +4,7 @@
 //! WeChat; `close.rs` closes there. They hand what they learn to `settle.rs`, the only place where a payment becomes paid
 //! or closed.
 
+mod apply;
 mod close;
 mod describe;
 mod keys;
@@ -30,13 +31,14 @@ pub(crate) use poll::wake;
 pub use poll::{QueryError, refresh, run_poll_job, run_query_job};
 pub use prepay::pay;
 pub use state::{Absence, Event, Next, STILL_ARRIVES, State};
+pub(crate) use store::{find, find_by_number};
 
 /// The order that a number of WeChat Pay belongs to.
 ///
 /// # Errors
 /// The database fails.
 pub fn order_of(tx: &mut Tx, mchid: &str, out_trade_no: &str) -> Result<Option<String>, DatabaseError> {
-    Ok(store::find_by_number(tx, mchid, out_trade_no)?.map(|payment| payment.order_id))
+    Ok(find_by_number(tx, mchid, out_trade_no)?.map(|payment| payment.order_id))
 }
 
 /// One attempt to pay an order.

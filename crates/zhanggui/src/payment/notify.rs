@@ -18,7 +18,10 @@ use weixin::{
     MchId, Verified,
     pay::{
         Refund,
-        v2::notification::{self as v2_notification, NotificationError as V2Error},
+        v2::{
+            notification::{self as v2_notification, NotificationError as V2Error},
+            refund_notification::{self, RefundNotificationError},
+        },
         v3::{
             SignatureHeaders, VerifyError,
             notification::{self as v3_notification, NotificationError as V3Error},
@@ -26,13 +29,14 @@ use weixin::{
     },
 };
 
-use super::settle::{self, Settled, settle};
+use super::settle::{Settled, settle};
 use crate::{
     app::App,
     database::{DatabaseError, Tx},
     evidence::{Message, Source, Weight},
     explain, gateway,
     http::{Problem, RawBody, chain},
+    refund,
 };
 
 /// How long a certificate that the message names may take to be downloaded. WeChat waits five seconds for the answer;
@@ -90,6 +94,11 @@ async fn take(app: &Arc<App>, form: Form, incoming: &Incoming) -> Result<(), Ref
     let (message, transaction) = match form {
         Form::V2 => {
             let v2 = merchant.v2.as_ref().ok_or(Refusal::VersionNotConfigured)?;
+            if refund_notification::is_one(&incoming.raw) {
+                let told = refund_notification::read(&incoming.raw, &merchant.mchid, &v2.key)?;
+                let message = message(incoming, "v2 req_info".to_owned(), Weight::Hint);
+                return keep_hint(app, message, &merchant.mchid, told.refund).await;
+            }
             let verified = v2_notification::read(&incoming.raw, &merchant.mchid, &v2.key, v2.sign_type)?;
             let verified_by = format!("v2 {}", v2.sign_type.as_str());
             let weight = if v2.confirm { Weight::Hint } else { Weight::Proof };
@@ -104,7 +113,7 @@ async fn take(app: &Arc<App>, form: Form, incoming: &Incoming) -> Result<(), Ref
             let notification = v3_notification::read(verified, &merchant.mchid, &keys.api_v3_key)?;
             let told = message(incoming, format!("v3 {}", headers.serial), Weight::Proof);
             if let Some(refund) = notification.refunded() {
-                return keep_refund(app, told, merchant.mchid.clone(), refund).await;
+                return settle_refund(app, told, merchant.mchid.clone(), refund).await;
             }
             (told, notification.paid())
         }
@@ -116,16 +125,11 @@ async fn take(app: &Arc<App>, form: Form, incoming: &Incoming) -> Result<(), Ref
     };
     let (now, settling) = (app.now(), Arc::clone(app));
     let settled = app.database.write(move |tx| settle(tx, &settling, now, &message, &transaction)).await?;
+    app.event_wake.notify_waiters();
+    app.job_wake.notify_one();
     match settled {
-        Settled::Paid | Settled::NotPaid | Settled::Closed => Ok(()),
-        Settled::ToConfirm => {
-            app.job_wake.notify_one();
-            Ok(())
-        }
-        Settled::Quarantined => {
-            app.job_wake.notify_one();
-            Err(Refusal::Quarantined)
-        }
+        Settled::Paid | Settled::NotPaid | Settled::Closed | Settled::ToConfirm => Ok(()),
+        Settled::Quarantined => Err(Refusal::Quarantined),
     }
 }
 
@@ -134,11 +138,28 @@ fn message(incoming: &Incoming, verified_by: String, weight: Weight) -> Message 
     Message { source: Source::Notification, weight, verified_by, raw, request_id: None, asked: None }
 }
 
-/// A refund that was made elsewhere, for example on the merchant platform. It is written down, and a person looks.
-async fn keep_refund(app: &Arc<App>, message: Message, mchid: MchId, refund: Verified<Refund>) -> Result<(), Refusal> {
-    let (now, writing) = (app.now(), Arc::clone(app));
-    let keep = move |tx: &mut Tx| settle::keep_refund(tx, &writing, now, &message, mchid.as_str(), &refund);
+/// A refund of API v3: signed, so it is proof.
+async fn settle_refund(app: &Arc<App>, message: Message, mchid: MchId, told: Verified<Refund>) -> Result<(), Refusal> {
+    let (now, settling) = (app.now(), Arc::clone(app));
+    let settle = move |tx: &mut Tx| refund::settle(tx, &settling, now, &message, &mchid, &told);
+    let settled = app.database.write(settle).await?;
+    app.event_wake.notify_waiters();
+    match settled {
+        refund::Settled::Believed => Ok(()),
+        refund::Settled::Quarantined => Err(Refusal::Quarantined),
+        refund::Settled::TooEarly => {
+            app.job_wake.notify_one();
+            Err(Refusal::TooEarly)
+        }
+    }
+}
+
+/// A refund of API v2: sealed, but not signed. WeChat is asked whether it is true.
+async fn keep_hint(app: &Arc<App>, message: Message, mchid: &MchId, told: Refund) -> Result<(), Refusal> {
+    let (now, writing, mchid) = (app.now(), Arc::clone(app), mchid.clone());
+    let keep = move |tx: &mut Tx| refund::hint(tx, &writing, now, &message, &mchid, &told);
     app.database.write(keep).await?;
+    app.job_wake.notify_one();
     Ok(())
 }
 
@@ -180,15 +201,23 @@ enum Refusal {
     KeysNotHere,
     BodyBroken,
     V2(V2Error),
+    RefundV2(RefundNotificationError),
     Signature(VerifyError),
     V3(V3Error),
     Quarantined,
+    TooEarly,
     NotDurable(DatabaseError),
 }
 
 impl From<V2Error> for Refusal {
     fn from(error: V2Error) -> Self {
         Self::V2(error)
+    }
+}
+
+impl From<RefundNotificationError> for Refusal {
+    fn from(error: RefundNotificationError) -> Self {
+        Self::RefundV2(error)
     }
 }
 
@@ -214,9 +243,9 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::MerchantUnknown => StatusCode::NOT_FOUND,
-            Self::BodyBroken | Self::V2(_) | Self::V3(_) => StatusCode::BAD_REQUEST,
+            Self::BodyBroken | Self::V2(_) | Self::RefundV2(_) | Self::V3(_) => StatusCode::BAD_REQUEST,
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
-            Self::Quarantined => StatusCode::CONFLICT,
+            Self::Quarantined | Self::TooEarly => StatusCode::CONFLICT,
             Self::VersionNotConfigured | Self::KeysNotHere | Self::NotDurable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -226,8 +255,9 @@ impl Refusal {
         match self {
             Self::MerchantUnknown => "商户号不存在",
             Self::Signature(_) | Self::V2(V2Error::NotAuthentic(_)) => "签名失败",
-            Self::BodyBroken | Self::V2(_) | Self::V3(_) => "报文错误",
+            Self::BodyBroken | Self::V2(_) | Self::RefundV2(_) | Self::V3(_) => "报文错误",
             Self::Quarantined => "订单信息不一致",
+            Self::TooEarly => "订单支付结果待确认",
             Self::VersionNotConfigured | Self::KeysNotHere | Self::NotDurable(_) => "系统繁忙",
         }
     }
@@ -239,6 +269,7 @@ impl Refusal {
     fn log(&self, mchid: &str) {
         let cause: Option<&(dyn std::error::Error + 'static)> = match self {
             Self::V2(error) => Some(error),
+            Self::RefundV2(error) => Some(error),
             Self::Signature(error) => Some(error),
             Self::V3(error) => Some(error),
             Self::NotDurable(error) => Some(error),
@@ -246,7 +277,8 @@ impl Refusal {
             | Self::VersionNotConfigured
             | Self::KeysNotHere
             | Self::BodyBroken
-            | Self::Quarantined => None,
+            | Self::Quarantined
+            | Self::TooEarly => None,
         };
         let cause = cause.map(chain).unwrap_or_default();
         match self {
@@ -258,11 +290,14 @@ impl Refusal {
             Self::Signature(VerifyError::Probe) => {
                 tracing::info!(merchant.mchid = mchid, "a probe of WeChat was refused, as it must be");
             }
-            Self::V2(_) | Self::Signature(_) | Self::V3(_) => {
+            Self::V2(_) | Self::RefundV2(_) | Self::Signature(_) | Self::V3(_) => {
                 tracing::warn!(merchant.mchid = mchid, error.cause = cause, "a notification was not believed");
             }
             Self::Quarantined => {
                 tracing::warn!(merchant.mchid = mchid, "a notification was put into quarantine");
+            }
+            Self::TooEarly => {
+                tracing::info!(merchant.mchid = mchid, "a refund is reported before its payment is known to be paid");
             }
             Self::VersionNotConfigured => {
                 tracing::error!(

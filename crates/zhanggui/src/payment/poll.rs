@@ -191,6 +191,8 @@ pub(super) async fn query(app: &Arc<App>, payment: &Payment) -> Result<Settled, 
         })?;
     let (now, settling) = (app.now(), Arc::clone(app));
     let settled = app.database.write(move |tx| settle(tx, &settling, now, &message, &transaction)).await?;
+    app.event_wake.notify_waiters();
+    app.job_wake.notify_one();
     Ok(settled)
 }
 

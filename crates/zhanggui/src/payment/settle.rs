@@ -4,20 +4,15 @@
 //! writes evidence, payment, order, attention and jobs in the transaction of the caller.
 
 use jiff::Timestamp;
-use weixin::{
-    Verified,
-    pay::{Refund, Transaction},
-};
+use weixin::{Verified, pay::Transaction};
 
-use super::{Absence, Event, Next, Payment, State, close, store};
+use super::{Absence, Event, Next, Payment, State, apply::apply, store};
 use crate::{
     app::App,
     attention::{self, Reason},
     database::{DatabaseError, Tx},
     evidence::{self, Message, Source, Statement, Verdict, Weight},
     job,
-    order::{self, Arrival, OnSuccess},
-    subscribe_message,
 };
 
 /// What became of a statement.
@@ -150,33 +145,6 @@ fn settle_end(
     apply(tx, app, now, &payment, next)
 }
 
-/// Writes down what WeChat says of a refund. It was not made here: a person looks.
-pub(super) fn keep_refund(
-    tx: &mut Tx,
-    app: &App,
-    now: Timestamp,
-    message: &Message,
-    mchid: &str,
-    refund: &Verified<Refund>,
-) -> Result<(), DatabaseError> {
-    let number = refund.out_trade_no.as_str();
-    let payment = store::find_by_number(tx, mchid, number)?;
-    let statement = Statement {
-        mchid,
-        out_trade_no: number,
-        state: refund.state.as_str(),
-        total: Some(refund.refund),
-        transaction_id: Some(refund.transaction_id.as_str()),
-        time: refund.success_time,
-        refund: None,
-    };
-    let payment_id = payment.as_ref().map(|payment| payment.id.as_str());
-    let verdict = (Verdict::Quarantined, Some(Reason::RefundElsewhere.as_str()));
-    evidence::keep(tx, app, now, message, &statement, payment_id, verdict)?;
-    let detail = format!("refund {} of {} is {}", refund.out_refund_no, refund.refund, refund.state);
-    attention::raise(tx, app, now, payment_id.unwrap_or(number), Reason::RefundElsewhere, &detail)
-}
-
 /// Compares every field with ours. Fields that WeChat leaves out where nothing was paid cannot differ.
 fn compare(payment: &Payment, transaction: &Transaction) -> Result<Event, Reason> {
     if transaction.appid != payment.appid {
@@ -200,78 +168,4 @@ fn compare(payment: &Payment, transaction: &Transaction) -> Result<Event, Reason
         }
         _ => Err(Reason::Incomplete),
     }
-}
-
-fn apply(tx: &mut Tx, app: &App, now: Timestamp, payment: &Payment, next: Next) -> Result<Settled, DatabaseError> {
-    match next {
-        Next::Same if matches!(payment.state, State::Succeeded { .. }) => Ok(Settled::Paid),
-        Next::Same if payment.state == State::Closed => Ok(Settled::Closed),
-        Next::Same => Ok(Settled::NotPaid),
-        Next::Attention(reason) => {
-            attention::raise(tx, app, now, &payment.id, reason, "WeChat contradicts what it said before")?;
-            Ok(Settled::Quarantined)
-        }
-        Next::To(state) => {
-            if !store::change(tx, now, &payment.id, &payment.state, &state)? {
-                // The row was read in this very transaction.
-                return Err(DatabaseError::Aborted);
-            }
-            tracing::info!(
-                payment.id = payment.id,
-                payment.out_trade_no = payment.out_trade_no.as_str(),
-                payment.state = state.as_str(),
-                "payment changed"
-            );
-            match state {
-                State::Succeeded { success_time, .. } => {
-                    end_jobs(tx, &payment.id)?;
-                    pay_order(tx, app, now, payment, success_time)?;
-                    Ok(Settled::Paid)
-                }
-                State::Closed => {
-                    end_jobs(tx, &payment.id)?;
-                    order::close_if_nothing_is_payable(tx, app, now, &payment.order_id)?;
-                    Ok(Settled::Closed)
-                }
-                _ => Ok(Settled::NotPaid),
-            }
-        }
-    }
-}
-
-/// The question what became of it is answered.
-fn end_jobs(tx: &mut Tx, payment_id: &str) -> Result<(), DatabaseError> {
-    for kind in [job::Kind::QueryPayment, job::Kind::PollPayment, job::Kind::ClosePayment] {
-        job::cancel(tx, kind, payment_id)?;
-    }
-    Ok(())
-}
-
-fn pay_order(
-    tx: &mut Tx,
-    app: &App,
-    now: Timestamp,
-    payment: &Payment,
-    success_time: Timestamp,
-) -> Result<(), DatabaseError> {
-    let order = order::find(tx, &payment.order_id)?.ok_or(DatabaseError::NotFound)?;
-    let reason = match order.state.on_success(&payment.id, app.config.order.late_money) {
-        OnSuccess::Unchanged => return Ok(()),
-        OnSuccess::BecomesPaid(state, arrival) => {
-            let order = order::mark_paid(tx, order, state, success_time)?;
-            job::cancel(tx, job::Kind::ExpireOrder, &order.id)?;
-            // Another payment of the order must not take money, too.
-            close::begin_closing(tx, now, &order.id, now)?;
-            tracing::info!(order.id = order.id, payment.id = payment.id, order.arrival = ?arrival, "order paid");
-            subscribe_message::order_paid(tx, app, now, &order)?;
-            if arrival != Arrival::AfterClosing {
-                return Ok(());
-            }
-            let detail = "the order was closed; by the setting late_money it is paid now and has to be delivered";
-            return attention::raise(tx, app, now, &payment.id, Reason::LatePayment, detail);
-        }
-        OnSuccess::SecondPayment => Reason::SecondPayment,
-        OnSuccess::LatePayment => Reason::LatePayment,
-    };
-    attention::raise(tx, app, now, &payment.id, reason, "this money belongs to the customer and has to go back")
 }

@@ -1,6 +1,5 @@
 //! The table `payment`.
 
-use aws_lc_rs::digest;
 use jiff::Timestamp;
 use weixin::{Fen, OrderAmount};
 
@@ -9,6 +8,7 @@ use crate::{
     clock::{from_ms, ms},
     config::Api,
     database::{DatabaseError, Row, Tx, params},
+    frozen,
 };
 
 const INSERT: &str = "
@@ -20,7 +20,7 @@ const INSERT: &str = "
 
 /// Writes a new payment. The unique index refuses a second live one of the order.
 pub(super) fn insert(tx: &mut Tx, payment: &Payment) -> Result<(), DatabaseError> {
-    let hash = sha256(&payment.frozen_request);
+    let hash = frozen::hash(&payment.frozen_request);
     tx.execute(
         INSERT,
         params![
@@ -70,12 +70,12 @@ const COLUMNS: &str = "
     FROM payment";
 
 /// The payment with this id.
-pub(super) fn find(tx: &mut Tx, id: &str) -> Result<Option<Payment>, DatabaseError> {
+pub(crate) fn find(tx: &mut Tx, id: &str) -> Result<Option<Payment>, DatabaseError> {
     one(tx, "WHERE id = $1", params![id])
 }
 
 /// The payment with this number.
-pub(super) fn find_by_number(tx: &mut Tx, mchid: &str, out_trade_no: &str) -> Result<Option<Payment>, DatabaseError> {
+pub(crate) fn find_by_number(tx: &mut Tx, mchid: &str, out_trade_no: &str) -> Result<Option<Payment>, DatabaseError> {
     one(tx, "WHERE mchid = $1 AND out_trade_no = $2", params![mchid, out_trade_no])
 }
 
@@ -172,7 +172,7 @@ fn read(row: &Row) -> Result<Payment, DatabaseError> {
         amount: OrderAmount::new(Fen::new(row.int("amount_fen")?))
             .map_err(|_| row.impossible("amount_fen", "the amount of a payment"))?,
         currency: row.text("currency")?.to_owned(),
-        frozen_request: read_frozen(row)?,
+        frozen_request: frozen::read(row)?.ok_or_else(|| row.impossible("frozen_request", "a request"))?,
         attempts: row.int("attempts")?,
         state: read_state(row)?,
         created: from_ms(row.int("created_ms")?),
@@ -182,19 +182,6 @@ fn read(row: &Row) -> Result<Payment, DatabaseError> {
         woken: row.opt_int("woken_ms")?.map(from_ms),
         updated: from_ms(row.int("updated_ms")?),
     })
-}
-
-/// The same bytes for ever: what was changed in the table is not sent.
-fn read_frozen(row: &Row) -> Result<String, DatabaseError> {
-    let frozen = row.text("frozen_request")?;
-    if sha256(frozen) != row.text("frozen_sha256")? {
-        return Err(row.impossible("frozen_request", "the request that belongs to frozen_sha256"));
-    }
-    Ok(frozen.to_owned())
-}
-
-fn sha256(text: &str) -> String {
-    hex::encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 
 /// The columns of the state, matched all at once: a combination that cannot be is an error, not a guess.

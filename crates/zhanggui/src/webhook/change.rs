@@ -24,7 +24,7 @@ use crate::{
     attention::{self, Reason},
     event::{self, Type},
     http::{Caller, JsonBody, Problem},
-    idempotency::{Answered, Creating},
+    idempotency::{Answered, Creating, CreatingBare},
 };
 
 /// What the caller wants otherwise; what is absent stays.
@@ -110,7 +110,7 @@ const OLD_SECRET_HOURS_MAX: u32 = 7 * 24;
 pub async fn rotate(
     State(app): State<Arc<App>>,
     Path(endpoint_id): Path<String>,
-    Creating { caller, body, once }: Creating<Rotate>,
+    Creating { caller, body, once }: CreatingBare<Rotate>,
 ) -> Result<Answered, Problem> {
     checked(caller, &endpoint_id)?;
     if body.old_secret_hours > OLD_SECRET_HOURS_MAX {
@@ -147,7 +147,7 @@ pub(super) struct Sent {
 pub async fn test(
     State(app): State<Arc<App>>,
     Path(endpoint_id): Path<String>,
-    Creating { caller, body: Test {}, once }: Creating<Test>,
+    Creating { caller, body: Test {}, once }: CreatingBare<Test>,
 ) -> Result<Answered, Problem> {
     checked(caller, &endpoint_id)?;
     let (now, writing) = (app.now(), Arc::clone(&app));

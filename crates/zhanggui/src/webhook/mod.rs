@@ -9,6 +9,8 @@ mod change;
 mod deliveries;
 mod describe;
 mod endpoint;
+#[cfg(feature = "simulator")]
+mod forward;
 mod reach;
 mod replay;
 mod run;
@@ -21,6 +23,8 @@ pub use change::{Change, Rotate, Test, change, rotate, test};
 pub use deliveries::{Asked, list_deliveries, read_delivery};
 pub(crate) use describe::describe;
 pub use endpoint::{Create, create, delete, list, read};
+#[cfg(feature = "simulator")]
+pub use forward::Forwarder;
 pub use reach::Reach;
 pub use replay::{Replay, replay};
 pub use run::{run_due, start};

@@ -12,8 +12,9 @@ use std::{
 };
 
 use serde_json::json;
+use weixin::{mini_program::custom_send, push::Format};
 use weixin_client::AppCredential;
-use weixin_simulator::{Fault, FaultKind, NOTIFICATION};
+use weixin_simulator::{DEMO_ENCODING_AES_KEY, DEMO_PUSH_TOKEN, Fault, FaultKind, NOTIFICATION, PUSH};
 use zhanggui::{api_key::Scope, database::Value, seal::Place};
 
 use support::{DEMO, Engine, MASTER_KEY, World, on_both_databases};
@@ -74,8 +75,11 @@ async fn no_secret_is_logged_answered_or_written_down_in_the_clear(world: &mut W
         ("session token", &phone.token),
         ("API key", &till.key),
         ("js_code", js_code.as_str()),
+        ("Token of message push", DEMO_PUSH_TOKEN),
+        ("EncodingAESKey", DEMO_ENCODING_AES_KEY),
     ];
 
+    chat(world).await;
     let log = String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned();
     for expected in ["TRACE", "asked WeChat", "order paid", "a notification was not believed", "WeChat is busy"] {
         assert!(log.contains(expected), "the log was listened to: {expected}");
@@ -89,9 +93,54 @@ async fn no_secret_is_logged_answered_or_written_down_in_the_clear(world: &mut W
         let told = answers.iter().filter(|answer| answer.contains(secret)).count();
         assert_eq!(told, usize::from(name == "session token"), "{name} in an answer");
     }
+    // What people write is for those who may read it: neither for the log nor for whoever reads the database.
+    for private in [WISH, ANSWER, PICTURE] {
+        assert!(!log.contains(private), "{private} in the log");
+        assert!(!holds(&written, private), "{private} in the database");
+    }
     // People appear under our own number. The payment needs the openid, so the database has it.
     let openid = phone.wechat.openid().as_str();
     assert!(!log.contains(openid) && holds(&written, openid));
+}
+
+const WISH: &str = "n33dle: a wish that nobody else may read";
+const ANSWER: &str = "n33dle: an answer that nobody else may read";
+const PICTURE: &str = "n33dle: bytes of a picture";
+
+/// A customer writes and sends a picture, somebody answers, and much goes wrong on the way.
+async fn chat(world: &mut World) {
+    world.reconfigure(|shop| shop.push.handler = "desk").await;
+    world.switch_push_on(Format::Xml).await;
+    let desk = world.merchant(&[Scope::Messages]).await;
+    let phone = world.sim.phone(&DEMO.appid(), "li").unwrap();
+    for kind in [FaultKind::WrongSignature, FaultKind::TamperedBody, FaultKind::ClearText, FaultKind::Stale] {
+        world.sim.inject(Fault::on(PUSH, kind));
+        phone.send_text(WISH);
+        world.deliver().await;
+        world.expected_failures += 1;
+        world.clock.advance_s(5);
+        world.deliver().await;
+    }
+    phone.send_image([b"GIF89a\x01\0\x01\0\x80\0\0", PICTURE.as_bytes()].concat());
+    world.deliver().await;
+    world.run_jobs().await;
+    let conversation = world.only_conversation(&desk).await["id"].as_str().unwrap().to_owned();
+    for (client_id, kind) in [
+        ("1", FaultKind::NoAnswerAfter),
+        ("2", FaultKind::Html),
+        ("3", FaultKind::Errcode(45047)),
+        ("4", FaultKind::Errcode(-1)),
+    ] {
+        world.sim.inject(Fault::on(custom_send::PATH, kind));
+        desk.reply(&conversation, client_id, ANSWER).await;
+        world.clock.advance_s(10);
+        world.run_jobs().await;
+        phone.send_text(WISH);
+        world.deliver().await;
+    }
+    assert_eq!(world.number("SELECT COUNT(*) AS n FROM picture WHERE state = 'kept'").await, 1);
+    assert!(desk.get(&format!("/v1/conversations/{conversation}/messages")).await.text().contains(WISH));
+    assert!(desk.get("/v1/events").await.text().contains(ANSWER));
 }
 
 /// Log-ins, orders, payments, notifications and queries, as they should be and in many other ways.

@@ -20,6 +20,7 @@ mod poll;
 mod prepay;
 mod product;
 mod push;
+mod refund;
 mod settle;
 mod start;
 mod subscribe_message;

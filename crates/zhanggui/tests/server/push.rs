@@ -195,9 +195,12 @@ async fn lesson_31_messages_are_forwarded_and_events_are_not(world: &mut World) 
 
 async fn lesson_32_a_hundred_copies_at_once_are_one_message_with_one_answer(world: &mut World) {
     let (pusher, now_s) = (world.pusher(Format::Json), world.now_s());
+    // Half of them reach another node.
+    let node = world.second_node().await;
+    let elsewhere = Pusher { http: node.http.clone(), ..pusher.clone() };
     let content = text_message(OPENID, 23_637_352_235_060_881, now_s, "hello");
     let posts = (0..100).map(|copy| {
-        let pusher = pusher.clone();
+        let pusher = if copy % 2 == 0 { pusher.clone() } else { elsewhere.clone() };
         // WeChat may seal each repeat anew.
         let delivery = weixin::push::Delivery::new(
             &pusher.receiver,
@@ -219,6 +222,7 @@ async fn lesson_32_a_hundred_copies_at_once_are_one_message_with_one_answer(worl
     assert_eq!(world.number("SELECT COUNT(*) AS n FROM message").await, 1);
     assert_eq!(world.number("SELECT copies AS n FROM push").await, 100);
     assert_eq!(world.number("SELECT COUNT(*) AS n FROM event").await, 1);
+    node.stop().await;
 }
 
 async fn two_first_messages_at_once_open_one_conversation(world: &mut World) {

@@ -1,9 +1,6 @@
 //! What may come in at the callback address in API v3, and what must not be believed.
 
-use weixin::{
-    Fen, OutRefundNo, OutTradeNo,
-    pay::{Refund, RefundState},
-};
+use weixin::{Fen, OutTradeNo};
 use weixin_simulator::KeyMode;
 use zhanggui::config::Api;
 
@@ -17,7 +14,6 @@ on_both_databases!(
     lesson_13_a_thousand_forged_callbacks_cause_at_most_one_download,
     a_hundred_copies_are_one_transition_and_one_row,
     broken_json_under_a_good_signature_crashes_nothing,
-    a_refund_that_was_made_elsewhere_is_written_down,
     a_version_whose_keys_are_missing_is_not_acknowledged,
 );
 
@@ -186,27 +182,6 @@ async fn broken_json_under_a_good_signature_crashes_nothing(world: &mut World) {
         attacker.notify_v3(DEMO.mchid, &letter.signed_plaintext(Signer::PublicKey, plaintext)).await.refused(400);
     }
     assert_eq!(world.state().await, before);
-}
-
-async fn a_refund_that_was_made_elsewhere_is_written_down(world: &mut World) {
-    let (phone, order) = waiting(world).await;
-    phone.pay(&order).await;
-    world.settle().await;
-    let letter = world.letter_v3(&order).await;
-    let refund = Refund {
-        out_trade_no: letter.transaction.out_trade_no.clone(),
-        transaction_id: letter.transaction.transaction_id.clone().unwrap(),
-        out_refund_no: OutRefundNo::parse("made-on-the-platform").unwrap(),
-        refund_id: "50300000000000000000000000001".to_owned(),
-        state: RefundState::Success,
-        refund: Fen::new(100),
-        total: letter.transaction.total.unwrap(),
-        success_time: Some(world.clock.now()),
-        user_received_account: None,
-    };
-    world.attacker().notify_v3(DEMO.mchid, &letter.refund(&refund)).await.accepted_v3();
-    world.expect_attention("refund_elsewhere");
-    assert_eq!(phone.see(&order).await["state"], "paid");
 }
 
 async fn a_version_whose_keys_are_missing_is_not_acknowledged(world: &mut World) {

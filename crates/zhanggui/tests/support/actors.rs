@@ -121,6 +121,28 @@ impl Merchant {
         let body = json!({ "handler": handler });
         self.post(&format!("/v1/conversations/{conversation}/handler"), &body).await.json(200)
     }
+
+    /// Asks for money of an order to go back.
+    pub(crate) async fn refund(&self, order: &str, body: &Value) -> Reply {
+        self.post(&format!("/v1/orders/{order}/refunds"), body).await
+    }
+
+    /// The same for so many fen, and gives the id of the refund.
+    pub(crate) async fn refund_fen(&self, order: &str, fen: i64) -> String {
+        let answer = self.refund(order, &json!({ "amount": fen })).await.json(201);
+        answer["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn see_refund(&self, refund: &str) -> Value {
+        self.get(&format!("/v1/refunds/{refund}")).await.json(200)
+    }
+
+    /// The types of the events of an order, in their sequence.
+    pub(crate) async fn told(&self, order: &str) -> Vec<String> {
+        let page = self.get(&format!("/v1/events?subject={order}&limit=200")).await.json(200);
+        let events = page["events"].as_array().unwrap().iter();
+        events.map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+    }
 }
 
 /// Anybody on the internet. What WeChat posts can be posted by others, too.

@@ -31,13 +31,15 @@ pub(crate) struct Node {
 pub(crate) struct Recipe {
     pub(crate) database: String,
     pub(crate) wechat: String,
+    /// WeChat Pay where it asks for a client certificate.
+    pub(crate) wechat_certified: String,
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
 }
 
 impl Recipe {
     pub(crate) fn config(&self, shop: &Shop, port: u16) -> Config {
-        let text = shop.toml(port, &self.database, &self.wechat);
+        let text = shop.toml(port, &self.database, (&self.wechat, &self.wechat_certified));
         Config::parse(&text, Path::new("zhanggui.toml"), &empty_environment).unwrap()
     }
 

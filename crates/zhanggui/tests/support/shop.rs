@@ -3,7 +3,7 @@
 use weixin::{ApiV2Key, AppId, AppSecret, MchId, pay::v2::SignType};
 use weixin_simulator::{
     AppSetup, DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_ENCODING_AES_KEY, DEMO_MCHID,
-    DEMO_PUBLIC_KEY_ID, DEMO_PUSH_TOKEN, MerchantSetup, Setup,
+    DEMO_MERCHANT_SERIAL, DEMO_PUBLIC_KEY_ID, DEMO_PUSH_TOKEN, MerchantSetup, Setup,
 };
 use zhanggui::config::Api;
 
@@ -78,6 +78,9 @@ pub(crate) struct Shop {
     pub(crate) requests_per_s: u32,
     /// How long an endpoint of the merchant may take.
     pub(crate) webhook_timeout_s: u32,
+    pub(crate) late_money: &'static str,
+    /// Whether the merchant's own certificate is configured, which API v2 wants to see before money goes back.
+    pub(crate) certificate: bool,
     /// Message push of [`DEMO`].
     pub(crate) push: PushShop,
 }
@@ -128,6 +131,8 @@ impl Default for Shop {
             trust_forwarded_for: false,
             requests_per_s: 0,
             webhook_timeout_s: 15,
+            late_money: "refund",
+            certificate: true,
             push: PushShop {
                 mode: "secure",
                 token: DEMO_PUSH.token,
@@ -176,13 +181,17 @@ impl Shop {
             false => String::new(),
         };
         format!(
-            "api = \"{}\"\nprivate_key_file = \"{fixtures}/apiclient_key.pem\"\n\
-             certificate_file = \"{fixtures}/apiclient_cert.pem\"\napi_v3_key = \"{DEMO_API_V3_KEY}\"\n{public_key}",
-            self.api.as_str()
+            "api = \"{}\"\nprivate_key_file = \"{fixtures}/apiclient_key.pem\"\n{}\
+             api_v3_key = \"{DEMO_API_V3_KEY}\"\n{public_key}",
+            self.api.as_str(),
+            match self.certificate {
+                true => format!("certificate_file = \"{fixtures}/apiclient_cert.pem\"\n"),
+                false => format!("serial_no = \"{DEMO_MERCHANT_SERIAL}\"\n"),
+            },
         )
     }
 
-    pub(crate) fn toml(&self, port: u16, database: &str, wechat: &str) -> String {
+    pub(crate) fn toml(&self, port: u16, database: &str, (wechat, certified): (&str, &str)) -> String {
         let business = |business: &Business, sign_type: SignType| {
             let (sign_type, confirm_v2) = (sign_type.as_str(), self.confirm_v2);
             let Business { appid, secret, mchid, key } = business;
@@ -198,10 +207,12 @@ impl Shop {
             "[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\ndrain_timeout_s = 5\n\
              trust_forwarded_for = {}\n[database]\nurl = \"{database}\"\n[secrets]\nmaster_key = \"{MASTER_KEY}\"\n\
              [wechat]\nrealm = \"simulated\"\npay_url = \"{wechat}\"\napi_url = \"{wechat}\"\n\
-             [order]\nexpires_in_min = {}\n[webhook]\ntimeout_s = {}\n\
+             pay_certified_url = \"{certified}\"\nca_file = \"../weixin-simulator/fixtures/tls_authority.pem\"\n\
+             [order]\nexpires_in_min = {}\nlate_money = \"{}\"\n[webhook]\ntimeout_s = {}\n\
              [limits]\ncaller_per_s = {rate}\ncaller_burst = 5\naddress_per_s = {rate}\naddress_burst = 10\n{}{}{other}",
             self.trust_forwarded_for,
             self.expires_in_min,
+            self.late_money,
             self.webhook_timeout_s,
             business(&DEMO, self.sign_type),
             self.push.toml(),

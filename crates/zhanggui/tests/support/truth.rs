@@ -54,6 +54,71 @@ const PROOFS: &str = "
     WHERE evidence.verdict = 'believed'
       AND evidence.trade_state IN ('SUCCESS', 'REFUND')";
 
+/// The refund of a payment that is not kept.
+const OWED: &str = "
+    SELECT COUNT(*) AS n
+    FROM refund
+    WHERE payment_id = $1
+      AND amount_fen = $2
+      AND cause IN ('late_payment', 'second_payment')";
+
+const REFUNDS: &str = "
+    SELECT refund.out_refund_no,
+           refund.state,
+           refund.amount_fen,
+           payment.out_trade_no
+    FROM refund
+    JOIN payment ON payment.id = refund.payment_id";
+
+const MORE_THAN_PAID: &str = "
+    SELECT COUNT(*) AS n
+    FROM payment
+    WHERE amount_fen < (
+        SELECT COALESCE(SUM(refund.amount_fen), 0)
+        FROM refund
+        WHERE refund.payment_id = payment.id
+          AND refund.state NOT IN ('closed', 'rejected')
+    )";
+
+const NOT_FOLDED: &str = "
+    SELECT COUNT(*) AS n
+    FROM shop_order
+    WHERE refunded_fen <> (
+        SELECT COALESCE(SUM(refund.amount_fen), 0)
+        FROM refund
+        WHERE refund.payment_id = shop_order.paid_payment_id
+          AND refund.state IN ('succeeded', 'external')
+    )";
+
+const GAPS: &str = "
+    SELECT COUNT(*) AS n
+    FROM (
+        SELECT subject
+        FROM event
+        GROUP BY subject
+        HAVING COUNT(*) <> MAX(sequence) OR COUNT(DISTINCT sequence) <> COUNT(*)
+    ) AS broken";
+
+const PAID_AND_NOT_TOLD: &str = "
+    SELECT COUNT(*) AS n
+    FROM shop_order
+    WHERE (CASE WHEN state = 'paid' THEN 1 ELSE 0 END) <> (
+        SELECT COUNT(*) FROM event WHERE event.subject = shop_order.id AND event.type = 'order.paid'
+    )";
+
+const CLOSED_AND_NOT_TOLD: &str = "
+    SELECT COUNT(*) AS n
+    FROM shop_order
+    WHERE state = 'closed'
+      AND 1 <> (SELECT COUNT(*) FROM event WHERE event.subject = shop_order.id AND event.type = 'order.closed')";
+
+const REFUNDED_AND_NOT_TOLD: &str = "
+    SELECT COUNT(*) AS n
+    FROM shop_order
+    WHERE (SELECT COUNT(*) FROM refund WHERE order_id = shop_order.id AND state IN ('succeeded', 'external')) <> (
+        SELECT COUNT(*) FROM event WHERE event.subject = shop_order.id AND event.type = 'refund.succeeded'
+    )";
+
 impl World {
     /// Looks into all books. The server must be running.
     pub(crate) async fn finish(mut self) {
@@ -69,6 +134,8 @@ impl World {
         assert_eq!(marks, self.expected_attention, "what a person has to look at");
 
         self.compare_with_wechat().await;
+        self.compare_refunds().await;
+        self.check_events().await;
         self.compare_messages().await;
         self.compare_requests();
         self.stop().await;
@@ -82,7 +149,7 @@ impl World {
         let proofs: BTreeSet<_> = proofs.iter().map(|row| row.text("id").unwrap()).collect();
         let mut paid = BTreeSet::new();
         let mut known = BTreeSet::new();
-        let mut succeeded_of_order: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut kept: BTreeMap<_, usize> = BTreeMap::new();
         let payments = self.rows(PAYMENTS, &[]).await;
         for row in &payments {
             let text = |name| row.text(name).unwrap();
@@ -103,12 +170,17 @@ impl World {
             assert_eq!(Some(text("transaction_id")), theirs.transaction_id.as_ref().map(|id| id.as_str()));
             assert_eq!(row.int("succeeded_ms").unwrap(), ms(theirs.paid_at.unwrap()), "{number}");
             assert!(proofs.contains(text("id")), "{number} is paid without evidence");
-            assert_eq!(text("order_state"), "paid", "{number}");
             paid.insert(number);
-            succeeded_of_order.entry(text("order_id")).or_default().push(is_kept);
+            if is_kept {
+                assert_eq!(text("order_state"), "paid", "{number}");
+                *kept.entry(text("order_id")).or_default() += 1;
+            } else {
+                let back = self.number_of(OWED, zhanggui::params![text("id"), row.int("amount_fen").unwrap()]).await;
+                assert_eq!(back, 1, "{number} is not kept and does not go back");
+            }
         }
-        for (order, kept) in succeeded_of_order {
-            assert_eq!(kept, [true], "{order}: one payment succeeded, and it is kept");
+        for (order, kept) in &kept {
+            assert_eq!(*kept, 1, "{order}: one payment is kept");
         }
         let theirs = ledger.paid().map(|payment| payment.out_trade_no.as_str());
         let theirs: BTreeSet<_> = theirs.filter(|number| !self.expected_unsettled.contains(*number)).collect();
@@ -118,9 +190,46 @@ impl World {
         assert!(strangers.is_empty(), "WeChat has orders that nobody wrote down here: {strangers:?}");
         assert_eq!(
             self.number("SELECT COUNT(*) AS n FROM shop_order WHERE state = 'paid'").await,
-            paid.len() as i64,
+            kept.len() as i64,
             "every paid order has its payment"
         );
+    }
+
+    /// M1 and M3: what goes back here goes back there, once, and never more than was paid.
+    async fn compare_refunds(&self) {
+        let ledger = self.sim.ledger();
+        let mut known = BTreeSet::new();
+        for row in &self.rows(REFUNDS, &[]).await {
+            let (number, state) = (row.text("out_refund_no").unwrap(), row.text("state").unwrap());
+            known.insert(number.to_owned());
+            let theirs = ledger.refund(number).map_or("none", |theirs| theirs.state.as_str());
+            let possible = match state {
+                "submitting" => vec!["none", "PROCESSING", "SUCCESS", "ABNORMAL", "CLOSED"],
+                "processing" | "abnormal" => vec!["PROCESSING", "SUCCESS", "ABNORMAL", "CLOSED"],
+                "succeeded" | "external" => vec!["SUCCESS"],
+                "closed" => vec!["CLOSED"],
+                _ => vec!["none"],
+            };
+            assert!(possible.contains(&theirs), "{number} is {state} here and {theirs} at WeChat");
+            if let Some(theirs) = ledger.refund(number) {
+                assert_eq!(row.int("amount_fen").unwrap(), theirs.refund_fen.get(), "{number}");
+                assert_eq!(row.text("out_trade_no").unwrap(), theirs.out_trade_no.as_str(), "{number}");
+            }
+        }
+        for theirs in &ledger.refunds {
+            let (number, is_gone) = (theirs.out_refund_no.as_str(), theirs.state.as_str() == "SUCCESS");
+            let ours = known.contains(number) || self.expected_unsettled.contains(number);
+            assert!(ours || !is_gone, "WeChat has given {number} back, and nobody wrote it down here");
+        }
+        assert_eq!(self.number(MORE_THAN_PAID).await, 0, "more is on its way back than was paid");
+        assert_eq!(self.number(NOT_FOLDED).await, 0, "an order does not tell how much of its money went back");
+    }
+
+    /// E1: one event for each transition of an order, numbered without gaps.
+    async fn check_events(&self) {
+        for sql in [GAPS, PAID_AND_NOT_TOLD, CLOSED_AND_NOT_TOLD, REFUNDED_AND_NOT_TOLD] {
+            assert_eq!(self.number(sql).await, 0, "{sql}");
+        }
     }
 
     /// C1, C3 and C4: what customers wrote and WeChat delivered is here, once; what was sent reached the customer at most once.

@@ -10,10 +10,18 @@ use serde_json::Value;
 use tempfile::TempDir;
 use weixin::{
     AppId, Fen,
-    pay::v2::{Call as _, close_order::CloseOrder, order_query::OrderQuery},
+    pay::{
+        Refund, RefundState,
+        v2::{
+            Call as _,
+            close_order::CloseOrder,
+            order_query::OrderQuery,
+            refund_notification::{RefundNotification, RequestSource},
+        },
+    },
     push::{Format, Mode},
 };
-use weixin_simulator::{Direction, Exchange, Options, PushSetup, Simulator};
+use weixin_simulator::{Direction, Exchange, Options, PushSetup, Simulator, Strictness};
 use zhanggui::{
     api_key::{self, NewKey, Scope},
     config::Api,
@@ -79,10 +87,12 @@ impl World {
             Engine::Postgres => postgres::url_or_skip()?,
         };
         let clock = ManualClock::new();
-        let options = Options { world: wechat_setup(), ..Options::for_tests(seed, clock.clock()) };
+        let strictness = Strictness { minute_between_refunds: true, ..Strictness::default() };
+        let options = Options { world: wechat_setup(), strictness, ..Options::for_tests(seed, clock.clock()) };
         let sim = Simulator::start(options).await.unwrap();
         let wechat = sim.base_url();
-        let recipe = Recipe { database, wechat, clock: clock.clock(), entropy: entropy_of(seed) };
+        let wechat_certified = sim.tls_base_url().unwrap();
+        let recipe = Recipe { database, wechat, wechat_certified, clock: clock.clock(), entropy: entropy_of(seed) };
         let shop = Shop::default();
         migrate(&recipe.config(&shop, 1).database, Realm::Simulated, clock.now()).await.unwrap();
         let (node, port) = recipe.start_somewhere(&shop).await;
@@ -134,6 +144,15 @@ impl World {
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
         self.node = Some(self.recipe.start(&self.shop, self.port).await.unwrap());
+    }
+
+    /// An order of an amount that somebody has paid, and that is known here.
+    pub(crate) async fn paid_order(&self, phone: &Phone, sku: &str) -> String {
+        let order = phone.order(sku).await;
+        phone.pay(&order).await;
+        self.settle().await;
+        assert_eq!(self.order_state(&order).await, "paid");
+        order
     }
 
     /// New payments are made with this version.
@@ -236,6 +255,11 @@ impl World {
         self.rows(sql, &[]).await[0].int("n").unwrap()
     }
 
+    /// The same for a query with values.
+    pub(crate) async fn number_of(&self, sql: &'static str, values: &[Column]) -> i64 {
+        self.rows(sql, values).await[0].int("n").unwrap()
+    }
+
     /// Number and state of each payment of the order, the oldest first.
     pub(crate) async fn payments(&self, order: &str) -> Vec<(String, String)> {
         const SQL: &str = "SELECT out_trade_no, state FROM payment WHERE order_id = $1 ORDER BY created_ms, id";
@@ -287,6 +311,30 @@ impl World {
     pub(crate) async fn letter_v3(&self, order: &str) -> LetterV3 {
         let number = self.out_trade_no(order).await;
         self.tell(&number, |told| LetterV3::new(told, self.clock.now()))
+    }
+
+    /// What WeChat would tell of a refund that has succeeded.
+    pub(crate) fn refund_told(&self, out_trade_no: &str, out_refund_no: &str, fen: i64) -> Refund {
+        let ledger = self.sim.ledger();
+        let payment = ledger.payment(out_trade_no).expect("WeChat knows the payment");
+        Refund {
+            out_trade_no: out_trade_no.parse().unwrap(),
+            transaction_id: payment.transaction_id.clone().expect("it is paid"),
+            out_refund_no: out_refund_no.parse().unwrap(),
+            refund_id: "50300000000000000000000000001".to_owned(),
+            state: RefundState::Success,
+            refund: Fen::new(fen),
+            total: payment.total_fen,
+            success_time: Some(self.clock.now()),
+            user_received_account: None,
+        }
+    }
+
+    /// The notification of API v2 that tells it: sealed with the merchant's key, and not signed.
+    pub(crate) fn refund_letter(&self, told: &Refund) -> String {
+        let (appid, mchid, refund) = (DEMO.appid(), DEMO.mchid(), told.clone());
+        let told = RefundNotification { appid, mchid, refund, request_source: RequestSource::Api };
+        told.write(&self.node().app.nonce_str(), &DEMO.key()).to_xml()
     }
 
     fn tell<T>(&self, number: &str, write: impl FnOnce(&Told<'_>) -> T) -> T {

@@ -45,4 +45,22 @@ impl ErrCode {
         let known = Self::ALL.iter().find(|code| code.as_str() == word);
         known.cloned().unwrap_or_else(|| Self::Unknown(word.to_owned()))
     }
+
+    /// Whether it refuses a message for what it is or who sends it: nothing was done, and nothing will be.
+    pub(super) fn is_about_the_message(&self) -> bool {
+        matches!(
+            self,
+            Self::Noauth
+                | Self::AppidNotExist
+                | Self::MchidNotExist
+                | Self::AppidMchidNotMatch
+                | Self::LackParams
+                | Self::ParamError
+                | Self::Signerror
+                | Self::XmlFormatError
+                | Self::RequirePostMethod
+                | Self::PostDataEmpty
+                | Self::NotUtf8
+        )
+    }
 }

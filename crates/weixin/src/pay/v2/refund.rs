@@ -143,20 +143,8 @@ impl RefundRefusal {
             ErrCode::Ordernotexist | ErrCode::Refundnotexist => Self::NotFound,
             // ERROR is also said of an order that is refunded already.
             ErrCode::RefundFeeMismatch | ErrCode::InvalidRequest | ErrCode::Error => Self::Query,
-            ErrCode::TradeOverdue
-            | ErrCode::UserAccountAbnormal
-            | ErrCode::InvalidTransactionid
-            | ErrCode::Noauth
-            | ErrCode::AppidNotExist
-            | ErrCode::MchidNotExist
-            | ErrCode::AppidMchidNotMatch
-            | ErrCode::LackParams
-            | ErrCode::ParamError
-            | ErrCode::Signerror
-            | ErrCode::XmlFormatError
-            | ErrCode::RequirePostMethod
-            | ErrCode::PostDataEmpty
-            | ErrCode::NotUtf8 => Self::Definitive,
+            ErrCode::TradeOverdue | ErrCode::UserAccountAbnormal | ErrCode::InvalidTransactionid => Self::Definitive,
+            code if code.is_about_the_message() => Self::Definitive,
             _ => Self::TryAgain,
         }
     }

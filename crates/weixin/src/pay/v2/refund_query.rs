@@ -11,7 +11,7 @@ use super::{
     required,
 };
 use crate::{
-    AppId, FieldError, MchId, OutRefundNo, OutTradeNo, TransactionId, beijing_time,
+    AppId, FieldError, MchId, OutRefundNo, OutTradeNo, TransactionId, Verified, beijing_time,
     pay::{PaymentNo, Refund, RefundState, refund::refund_id},
     xml::Fields,
 };
@@ -106,6 +106,13 @@ impl Refunds {
     /// The refund with this number of the merchant.
     pub fn find(&self, out_refund_no: &OutRefundNo) -> Option<&Refund> {
         self.refunds.iter().find(|refund| refund.out_refund_no == *out_refund_no)
+    }
+}
+
+impl Verified<Refunds> {
+    /// The refund with this number of the merchant, with the proof of the answer that tells of it.
+    pub fn refund(&self, out_refund_no: &OutRefundNo) -> Option<Verified<Refund>> {
+        self.find(out_refund_no).cloned().map(Verified::new)
     }
 }
 

@@ -130,17 +130,7 @@ impl Refusal {
             ErrCode::Orderpaid | ErrCode::Orderclosed | ErrCode::OutTradeNoUsed | ErrCode::InvalidRequest => {
                 Self::Query
             }
-            ErrCode::Noauth
-            | ErrCode::AppidNotExist
-            | ErrCode::MchidNotExist
-            | ErrCode::AppidMchidNotMatch
-            | ErrCode::LackParams
-            | ErrCode::ParamError
-            | ErrCode::Signerror
-            | ErrCode::XmlFormatError
-            | ErrCode::RequirePostMethod
-            | ErrCode::PostDataEmpty
-            | ErrCode::NotUtf8 => Self::Definitive,
+            code if code.is_about_the_message() => Self::Definitive,
             _ => Self::TryAgain,
         }
     }

@@ -1,0 +1,256 @@
+//! `zhanggui trigger`: makes something happen at the running `zhanggui dev`, as customers and WeChat make it happen.
+//!
+//! Nothing is written past the server: orders are made with the API key, customers log in, pay and write at the simulated
+//! WeChat, and the server learns of it on the usual ways.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    CliError,
+    running_dev::{DevFolder, Loopback, RunningDev},
+};
+use crate::clock::{random, system_entropy};
+
+/// Arguments of `zhanggui trigger`.
+#[derive(Debug, clap::Args)]
+pub(super) struct TriggerArgs {
+    /// What happens
+    event: Event,
+    /// How much is paid, in fen; decided by the seed if absent
+    #[arg(long, value_name = "FEN")]
+    amount: Option<u32>,
+    /// Who it is; decided by the seed if absent
+    #[arg(long, value_name = "NAME")]
+    customer: Option<String>,
+    /// What the customer writes
+    #[arg(long, value_name = "TEXT", default_value = "你好，请问什么时候发货？")]
+    text: String,
+    /// What goes wrong on the way
+    #[arg(long)]
+    fault: Option<FaultName>,
+    /// Decides amount and customer; the same number gives the same ones
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u32>,
+    #[command(flatten)]
+    dev: DevFolder,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Event {
+    /// A customer orders and pays
+    Payment,
+    /// A customer orders and closes the payment sheet
+    CancelledPayment,
+    /// The shop closes an order, WeChat's answer is lost, and the customer pays meanwhile
+    LatePayment,
+    /// A customer presses the contact button and writes
+    Message,
+    /// The same, and WeChat pushes the message twice
+    RepeatedPush,
+}
+
+/// What can go wrong, by a name that says it.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FaultName {
+    /// The payment notification is lost
+    LostNotification,
+    /// The payment notification comes twice at once
+    DoubleNotification,
+    /// Somebody changed the payment notification
+    TamperedNotification,
+    /// The payment notification comes a minute later
+    LateNotification,
+    /// WeChat takes the order, and its answer is lost
+    LostAnswer,
+    /// WeChat refuses the first try: too frequent
+    Busy,
+    /// The push of a message is lost; WeChat pushes again
+    LostPush,
+}
+
+impl FaultName {
+    fn fault(self) -> Value {
+        match self {
+            Self::LostNotification => json!({ "path": "notification", "kind": "lost" }),
+            Self::DoubleNotification => json!({ "path": "notification", "kind": "twice" }),
+            Self::TamperedNotification => json!({ "path": "notification", "kind": "tampered_body" }),
+            Self::LateNotification => json!({ "path": "notification", "kind": { "delay": 60 } }),
+            Self::LostAnswer => json!({ "path": ORDERS, "kind": "no_answer_after" }),
+            Self::Busy => {
+                json!({ "path": ORDERS, "kind": { "v3_error": { "status": 429, "code": "FREQUENCY_LIMITED" } } })
+            }
+            Self::LostPush => json!({ "path": "push", "kind": "lost" }),
+        }
+    }
+}
+
+const ORDERS: &str = "/v3/pay/transactions/jsapi";
+const CLOSING: &str = "/v3/pay/transactions/out-trade-no/{out_trade_no}/close";
+
+/// How long the server may take to hear of a payment before it is asked, as the mini program asks.
+const HEARS_WITHIN: u32 = 20;
+
+/// How often it is looked at meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+
+/// How often a press of "pay" is repeated when WeChat does not take it at once.
+const PRESSES_MAX: u32 = 4;
+
+pub(super) async fn run(arguments: &TriggerArgs) -> Result<(), CliError> {
+    let dev = arguments.dev.find()?;
+    let seed = arguments.seed.unwrap_or_else(|| u32::from_le_bytes(random(&system_entropy())) % 1_000_000);
+    let customer = arguments.customer.clone().unwrap_or_else(|| format!("customer-{}", seed % 1_000));
+    let mut scene = Scene { dev, network: Loopback::new()?, customer, json: arguments.json, steps: Vec::new() };
+    if let Some(fault) = arguments.fault {
+        scene.control("faults", fault.fault()).await?;
+        scene.tell(format!("a fault waits: {}", fault.fault()));
+    }
+    let amount = arguments.amount.unwrap_or(100 + seed.wrapping_mul(7_919) % 9_900);
+    let result = match arguments.event {
+        Event::Payment => scene.payment(amount, "pay").await?,
+        Event::CancelledPayment => scene.payment(amount, "cancel").await?,
+        Event::LatePayment => scene.late_payment(amount).await?,
+        Event::Message => scene.message(&arguments.text).await?,
+        Event::RepeatedPush => {
+            scene.control("faults", json!({ "path": "push", "kind": "twice" })).await?;
+            scene.message(&arguments.text).await?
+        }
+    };
+    if arguments.json {
+        anstream::println!("{}", json!({ "seed": seed, "steps": scene.steps, "result": result }));
+    } else {
+        anstream::println!("again: --seed {seed}");
+    }
+    Ok(())
+}
+
+/// Who takes part, and what was done.
+struct Scene {
+    dev: RunningDev,
+    network: Loopback,
+    customer: String,
+    json: bool,
+    steps: Vec<Step>,
+}
+
+#[derive(Serialize)]
+struct Step {
+    did: String,
+}
+
+impl Scene {
+    fn tell(&mut self, did: String) {
+        if !self.json {
+            anstream::println!("{did}");
+        }
+        self.steps.push(Step { did });
+    }
+
+    async fn control(&self, path: &str, body: Value) -> Result<Value, CliError> {
+        self.network.call(&format!("{}{path}", self.dev.control), None, Some(&body)).await
+    }
+
+    /// The server, called by the merchant's own system.
+    async fn server(&self, path: &str, body: Option<&Value>) -> Result<Value, CliError> {
+        self.network.call(&format!("{}{path}", self.dev.server), Some(&self.dev.api_key), body).await
+    }
+
+    fn who(&self) -> Value {
+        json!({ "appid": self.dev.appid, "customer": self.customer })
+    }
+
+    fn by_customer(&self, mut call: Value) -> Value {
+        call["appid"] = self.dev.appid.as_str().into();
+        call["customer"] = self.customer.as_str().into();
+        call
+    }
+
+    /// `wx.login` and `POST /v1/login`; gives the session and the customer's `openid`.
+    async fn log_in(&mut self) -> Result<(String, String), CliError> {
+        let code = self.control("wx/login", self.who()).await?;
+        let body = json!({ "code": code["code"], "appid": self.dev.appid });
+        let session = self.network.call(&format!("{}/v1/login", self.dev.server), None, Some(&body)).await?;
+        let status = self.network.call(&format!("{}status", self.dev.control), None, None).await?;
+        let mut known = status["customers"].as_array().into_iter().flatten();
+        let openid = known.find(|known| known["customer"] == self.customer.as_str()).map(|known| text(known, "openid"));
+        self.tell(format!("{} logs in", self.customer));
+        Ok((text(&session, "token"), openid.unwrap_or_default()))
+    }
+
+    /// An order, and what `wx.requestPayment` takes.
+    async fn order(&mut self, amount: u32) -> Result<(String, Value), CliError> {
+        let (token, openid) = self.log_in().await?;
+        let wanted =
+            json!({ "appid": self.dev.appid, "openid": openid, "amount": amount, "description": "zhanggui trigger" });
+        let order = text(&self.server("/v1/orders", Some(&wanted)).await?, "id");
+        self.tell(format!("{order} is made: {}.{:02} yuan", amount / 100, amount % 100));
+        let url = format!("{}/v1/orders/{order}/pay", self.dev.server);
+        let mut presses = 0;
+        loop {
+            presses += 1;
+            match self.network.call(&url, Some(&token), Some(&json!({}))).await {
+                Ok(parameters) => return Ok((order, parameters)),
+                Err(error) if presses == PRESSES_MAX => return Err(error),
+                Err(error) => self.tell(format!("{} presses pay again, because {error}", self.customer)),
+            }
+        }
+    }
+
+    async fn sheet(&mut self, parameters: &Value, choice: &str) -> Result<(), CliError> {
+        let call = self.by_customer(json!({ "parameters": parameters, "choice": choice }));
+        let said = self.control("wx/requestPayment", call).await?;
+        self.tell(format!("the phone says {}", text(&said, "errMsg")));
+        Ok(())
+    }
+
+    async fn payment(&mut self, amount: u32, choice: &str) -> Result<Value, CliError> {
+        let (order, parameters) = self.order(amount).await?;
+        self.sheet(&parameters, choice).await?;
+        self.await_end(&order, choice == "pay").await
+    }
+
+    /// Closing is told to WeChat, but nobody hears whether it took it; and it did not.
+    async fn late_payment(&mut self, amount: u32) -> Result<Value, CliError> {
+        let (order, parameters) = self.order(amount).await?;
+        self.control("faults", json!({ "path": CLOSING, "kind": "no_answer_before", "times": 2 })).await?;
+        match self.server(&format!("/v1/orders/{order}/close"), Some(&json!({}))).await {
+            Ok(closing) => self.tell(format!("the shop closes the order: {}", text(&closing, "state"))),
+            Err(error) => self.tell(format!("the shop closes the order, and WeChat does not answer: {error}")),
+        }
+        self.sheet(&parameters, "pay").await?;
+        self.await_end(&order, true).await
+    }
+
+    /// Waits for the server to hear of it; after a while it is asked, as the mini program asks.
+    async fn await_end(&mut self, order: &str, paid: bool) -> Result<Value, CliError> {
+        for _ in 0..HEARS_WITHIN {
+            let now = self.server(&format!("/v1/orders/{order}"), None).await?;
+            if !paid || now["state"] == "paid" {
+                self.tell(format!("the order is {}", text(&now, "state")));
+                return Ok(now);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        let asked = self.server(&format!("/v1/orders/{order}?refresh=true"), None).await?;
+        self.tell(format!("no notification came; asked, the server says that the order is {}", text(&asked, "state")));
+        Ok(asked)
+    }
+
+    async fn message(&mut self, content: &str) -> Result<Value, CliError> {
+        self.control("chat/enter", self.by_customer(json!({ "session_from": "zhanggui trigger" }))).await?;
+        self.tell(format!("{} presses the contact button", self.customer));
+        let sent = self.control("chat/text", self.by_customer(json!({ "content": content }))).await?;
+        self.tell(format!("{} writes: {content}", self.customer));
+        Ok(sent)
+    }
+}
+
+fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,50 @@
+//! Posts a single event exactly as a delivery does, to a program on this machine. For `zhanggui listen`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::{
+    call::{Letter, Sender},
+    reach::Reach,
+    signature::{Secret, sign},
+};
+use crate::{clock::Entropy, config, database::Realm};
+
+/// As long as an endpoint may take unless the configuration says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Signs with a secret of its own and posts.
+pub struct Forwarder {
+    sender: Sender,
+    secret: Secret,
+}
+
+impl Forwarder {
+    /// A forwarder with a new secret. It calls this machine and public addresses.
+    ///
+    /// # Errors
+    /// The connections cannot be prepared.
+    pub fn new(entropy: &Entropy) -> Result<Self, reqwest::Error> {
+        let reach = Reach::new(Realm::Simulated, Vec::new());
+        let sender = Sender::new(&config::Webhook { reach, timeout: TIMEOUT, extra_ca: Vec::new() })?;
+        Ok(Self { sender, secret: Secret::new(entropy) })
+    }
+
+    /// The secret with which the receiver verifies.
+    pub fn secret(&self) -> String {
+        self.secret.text()
+    }
+
+    /// Posts an event, and gives the status, or why there is none.
+    ///
+    /// # Errors
+    /// There was no answer.
+    pub async fn post(&self, url: &str, event_id: &str, body: Bytes, now: Timestamp) -> Result<u16, String> {
+        let (id, timestamp_s) = (event_id.to_owned(), now.as_second());
+        let signature = sign(std::slice::from_ref(&self.secret), &id, timestamp_s, &body);
+        let answer = self.sender.post(url, Letter { id, timestamp_s, signature, body }, now).await;
+        answer.map(|answer| answer.status).map_err(|failure| failure.to_string())
+    }
+}

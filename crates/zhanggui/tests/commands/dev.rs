@@ -1,0 +1,259 @@
+//! `zhanggui dev`, and the commands that talk to a running one.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
+};
+
+use aws_lc_rs::hmac;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::place::{json, printed};
+
+/// A `dev` in a folder of its own. It ends with the test.
+struct Dev {
+    folder: TempDir,
+    child: Child,
+    announced: Value,
+}
+
+impl Dev {
+    fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), &[])
+    }
+
+    fn start_in(folder: TempDir, more: &[&str]) -> Self {
+        // Each begins to look for free ports elsewhere, so that two of them do not find the same one at the same time.
+        static DEVS: AtomicU16 = AtomicU16::new(0);
+        let port = 24_000 + 20 * DEVS.fetch_add(1, Ordering::Relaxed);
+        let mut command = zhanggui(folder.path());
+        command.args(["dev", "--json", "--port", &port.to_string()]).args(more).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let announced = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        Self { folder, child, announced }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        zhanggui(self.folder.path()).args(arguments).output().unwrap()
+    }
+
+    fn trigger(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[&["trigger", "--json", "--seed", "7"], arguments].concat());
+        assert!(output.status.success(), "{output:?}");
+        json(&output)
+    }
+
+    /// Ctrl-C of a service manager, and the end.
+    #[cfg(unix)]
+    fn stop(mut self) -> TempDir {
+        let stopped = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(stopped.success() && self.child.wait().unwrap().success(), "it drains and ends well");
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn zhanggui(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zhanggui"));
+    command.current_dir(folder).env_remove("ZHANGGUI_CONFIG").stdin(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+fn complaint(output: &Output) -> String {
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn without_a_running_dev_the_commands_say_how_to_start_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&["trigger", "payment"][..], &["sim", "clock", "+2h"]] {
+        let said = complaint(&zhanggui(folder.path()).args(arguments).output().unwrap());
+        assert!(said.contains("no `zhanggui dev` runs with the folder zhanggui-dev"), "{said}");
+    }
+}
+
+#[test]
+fn a_typing_error_is_answered_with_what_was_probably_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, meant) in [(&["triger", "payment"][..], "'trigger'"), (&["trigger", "paymet"], "'payment'")] {
+        let said = complaint(&zhanggui(folder.path()).args(arguments).output().unwrap());
+        assert!(said.contains("similar") && said.contains(meant), "{said}");
+    }
+}
+
+#[test]
+fn a_second_dev_in_the_folder_is_refused() {
+    let dev = Dev::start();
+    let said = complaint(&dev.run(&["dev"]));
+    assert!(said.contains("runs already"), "{said}");
+}
+
+#[test]
+fn a_lost_notification_is_healed_by_asking() {
+    let dev = Dev::start();
+    let told = dev.trigger(&["payment", "--fault", "lost-notification", "--amount", "1990"]);
+    assert_eq!((&told["result"]["state"], &told["result"]["amount"]), (&"paid".into(), &1990.into()));
+    let steps = told["steps"].to_string();
+    assert!(steps.contains("no notification came"), "{steps}");
+}
+
+#[test]
+fn a_late_payment_is_paid_and_not_closed() {
+    let dev = Dev::start();
+    let told = dev.trigger(&["late-payment"]);
+    assert_eq!(told["result"]["state"], "paid", "{told}");
+    assert!(told["steps"].to_string().contains("closing"), "{told}");
+}
+
+#[test]
+fn faults_on_the_way_to_the_payment_sheet_cost_a_press_and_nothing_else() {
+    let dev = Dev::start();
+    for fault in ["lost-answer", "busy", "double-notification", "tampered-notification"] {
+        assert_eq!(dev.trigger(&["payment", "--fault", fault])["result"]["state"], "paid", "{fault}");
+    }
+    assert_eq!(dev.trigger(&["cancelled-payment"])["result"]["state"], "open");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_amount_and_customer() {
+    let dev = Dev::start();
+    let (first, second) = (dev.trigger(&["payment"]), dev.trigger(&["payment"]));
+    assert_eq!(first["result"]["amount"], second["result"]["amount"]);
+    assert_eq!(first["result"]["customer"], second["result"]["customer"]);
+}
+
+#[test]
+fn a_message_that_is_pushed_twice_is_one() {
+    let dev = Dev::start();
+    let told = dev.trigger(&["repeated-push", "--text", "在吗？"]);
+    assert!(told["result"]["msg_id"].is_string(), "{told}");
+}
+
+#[test]
+fn the_clock_of_server_and_wechat_is_one_and_moves_together() {
+    let dev = Dev::start();
+    let offset = |output: &Output| json(output)["offset_s"].as_i64().unwrap();
+    assert_eq!(offset(&dev.run(&["sim", "clock", "--json"])), 0);
+    assert_eq!(offset(&dev.run(&["sim", "clock", "+1d2h", "--json"])), 93_600);
+    let told = dev.trigger(&["payment"]);
+    let created: jiff::Timestamp = told["result"]["created_at"].as_str().unwrap().parse().unwrap();
+    let now: jiff::Timestamp = json(&dev.run(&["sim", "clock", "--json"]))["now"].as_str().unwrap().parse().unwrap();
+    assert!(now.duration_since(created).as_secs() < 3_600, "{created} is by the moved clock");
+    let text = printed(&dev.run(&["sim", "clock", "-26h"]));
+    assert!(text.contains("(0 s ahead"), "{text}");
+}
+
+/// A line that a running command prints.
+fn read_json(output: &mut impl std::io::BufRead) -> Value {
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+/// Takes one request and answers it.
+fn take_post(listener: &TcpListener, status: &str) -> (String, Vec<u8>) {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        reader.read_line(&mut head).unwrap();
+    }
+    let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap()];
+    reader.read_exact(&mut body).unwrap();
+    write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+    (head, body)
+}
+
+#[test]
+fn events_are_forwarded_signed_and_go_on_after_a_refusal() {
+    let dev = Dev::start();
+    let hook = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", hook.local_addr().unwrap());
+    let mut listen = zhanggui(dev.folder.path())
+        .args(["listen", "--json", "--types", "message.received", "--forward-to", &url])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(listen.stdout.take().unwrap());
+    let secret = read_json(&mut told)["secret"].as_str().unwrap().to_owned();
+    for status in ["500 No", "204 Good"] {
+        dev.trigger(&["message"]);
+        let (head, body) = take_post(&hook, status);
+        let header = |name: &str| {
+            let start = format!("{name}: ");
+            head.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_else(|| panic!("{name} in {head}"))
+        };
+        let (id, time) = (header("webhook-id"), header("webhook-timestamp"));
+        let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+        let signed = [format!("{id}.{time}.").as_bytes(), &body].concat();
+        let signature = STANDARD.decode(header("webhook-signature").strip_prefix("v1,").unwrap()).unwrap();
+        hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, &key), &signed, &signature).unwrap();
+        let event: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&event["type"], &event["id"]), (&"message.received".into(), &id.into()));
+        let line = read_json(&mut told);
+        assert_eq!((&line["event"], line["status"].to_string().as_str()), (&event, &status[..3]));
+    }
+    listen.kill().unwrap();
+    listen.wait().unwrap();
+}
+
+#[test]
+fn a_scenario_that_does_not_happen_ends_with_a_report_and_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |text: &str| std::fs::write(folder.path().join("story.toml"), text).unwrap();
+    let play = || {
+        let arguments = ["sim", "run", "story.toml", "--json", "--listen", "127.0.0.1:0", "--within-s", "1"];
+        zhanggui(folder.path()).args(arguments).output().unwrap()
+    };
+    write(
+        "title = \"Nobody calls\"\n[[step]]\nname = \"paid\"\nafter_call = { path = \"order\" }\npay = { order = \"latest\" }\n",
+    );
+    let output = play();
+    let said = complaint(&output);
+    assert!(said.contains("1 of 1 steps"), "{said}");
+    let report: Value = serde_json::from_str(printed(&output).lines().nth(1).unwrap()).unwrap();
+    assert_eq!((&report["ok"], &report["steps"][0]["name"]), (&false.into(), &"paid".into()));
+    write("title = \"An outage\"\n[[step]]\noutage_s = 60\n");
+    assert!(play().status.success());
+    write("title = 1\n");
+    assert!(complaint(&play()).contains("story.toml"));
+}
+
+#[cfg(unix)]
+#[test]
+fn data_are_kept_and_fresh_starts_over() {
+    let dev = Dev::start();
+    let key = dev.announced["api_key"].clone();
+    assert!(key.as_str().unwrap().starts_with("zg_sim_"), "{key}");
+    let folder = dev.stop();
+    assert!(!folder.path().join("zhanggui-dev/running.json").exists());
+    let dev = Dev::start_in(folder, &[]);
+    assert_eq!(dev.announced["api_key"], key);
+    let dev = Dev::start_in(dev.stop(), &["--fresh"]);
+    assert_ne!(dev.announced["api_key"], key);
+}
+
+#[test]
+fn every_shell_gets_a_completion_script() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = printed(&zhanggui(folder.path()).args(["completion", shell]).output().unwrap());
+        assert!(script.contains("trigger") && script.contains("zhanggui"), "{shell}");
+    }
+}
