@@ -16,7 +16,7 @@ use weixin::{Fen, NonceStr, OrderAmount, OutRefundNo, pay::PaymentNo};
 
 use super::{Cause, NotReserved, Refund, State, reserve, settle, store, view};
 use crate::{
-    api_key::{self, ApiKey, Scope},
+    api_key::{self, Scope},
     app::App,
     config::Merchant,
     database::{DatabaseError, Tx},
@@ -40,9 +40,11 @@ const REASON_BYTES_MAX: usize = 80;
 const REFERENCE_BYTES_MAX: usize = 64;
 
 /// What the caller sends.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestRefund {
+    /// Whole fen; everything that is left if absent.
+    #[schema(value_type = Option<i64>)]
     amount: Option<serde_json::Number>,
     currency: Option<String>,
     reason: Option<String>,
@@ -66,11 +68,18 @@ pub async fn request(
     let now = app.now();
     let new = New { id: id::new(id::Kind::Refund, now, &app.entropy), nonce_str: app.nonce_str(), now };
     let writing = Arc::clone(&app);
-    let write_down =
-        move |tx: &mut Tx| write_down(tx, &writing, (&key, &new), &order_id, &wish).map(|refund| view(&refund));
-    let answered = once.write(&app, StatusCode::CREATED, write_down).await?;
-    app.job_wake.notify_one();
-    app.event_wake.notify_waiters();
+    let answered = once.write_with_status(&app, move |tx| match write_down(tx, &writing, &new, &order_id, &wish)? {
+        Made::Now(refund) if api_key::spend_refund(tx, &key, refund.amount.fen(), now)? => {
+            Ok((StatusCode::CREATED, view(&refund)))
+        }
+        Made::Now(_) => Err(RequestError::CapReached),
+        Made::Before(refund) => Ok((StatusCode::OK, view(&refund))),
+    });
+    let answered = answered.await?;
+    if answered.is_fresh() {
+        app.job_wake.notify_one();
+        app.event_wake.notify_waiters();
+    }
     Ok(answered)
 }
 
@@ -109,13 +118,12 @@ struct New {
     now: Timestamp,
 }
 
-fn write_down(
-    tx: &mut Tx,
-    app: &App,
-    (key, new): (&ApiKey, &New),
-    order_id: &str,
-    wish: &Wish,
-) -> Result<Refund, RequestError> {
+enum Made {
+    Now(Refund),
+    Before(Refund),
+}
+
+fn write_down(tx: &mut Tx, app: &App, new: &New, order_id: &str, wish: &Wish) -> Result<Made, RequestError> {
     let order = order::find(tx, order_id)?.ok_or(RequestError::OrderNotFound)?;
     let known = match &wish.reference {
         Some(reference) => store::find_by_reference(tx, order_id, reference)?,
@@ -123,19 +131,16 @@ fn write_down(
     };
     if let Some(known) = known {
         let same = wish.amount.is_none_or(|amount| amount == known.amount) && wish.reason == known.reason;
-        return if same { Ok(known) } else { Err(RequestError::ReferenceUsed) };
+        return if same { Ok(Made::Before(known)) } else { Err(RequestError::ReferenceUsed) };
     }
     let OrderState::Paid { payment_id } = &order.state else { return Err(RequestError::OrderNotPaid) };
     let payment = payment::find(tx, payment_id)?.ok_or(DatabaseError::NotFound)?;
     let payment::State::Succeeded { success_time, .. } = payment.state else { return Err(RequestError::OrderNotPaid) };
     let claimed = store::claimed(tx, &payment.id)?;
     let amount = reserve(payment.amount.fen(), success_time, claimed, wish.amount, new.now)?;
-    if !api_key::spend_refund(tx, key, amount.fen(), new.now)? {
-        return Err(RequestError::KeyLimit);
-    }
     let terms =
         Terms { amount, cause: Cause::Requested, reason: wish.reason.clone(), reference: wish.reference.clone() };
-    insert(tx, app, new, &payment, terms)
+    insert(tx, app, new, &payment, terms).map(Made::Now)
 }
 
 /// Money that came too late goes back, all of it. The refund has the number of its payment, so there can be only one.
@@ -222,8 +227,8 @@ enum RequestError {
     OrderNotPaid,
     #[error("the reference belongs to another refund of the order")]
     ReferenceUsed,
-    #[error("the key has given back what it may in a day")]
-    KeyLimit,
+    #[error("the key has refunded what it may in a day")]
+    CapReached,
     #[error("the money cannot go back")]
     NotReserved(#[from] NotReserved),
     #[error("the merchant of the order is not configured")]
@@ -246,9 +251,9 @@ impl From<RequestError> for Problem {
                     "Send the same amount and reason to get that refund, or another reference for another one.";
                 Self::new(Code::RefundReferenceUsed, detail)
             }
-            RequestError::KeyLimit => {
-                let detail = "The key has a limit for a day (of Beijing). Use another key, or wait until tomorrow.";
-                Self::new(Code::RefundKeyLimit, detail)
+            RequestError::CapReached => {
+                let detail = "Go on after midnight in Beijing, or use a key with a higher limit.";
+                Self::new(Code::RefundCapReached, detail)
             }
             RequestError::NotReserved(NotReserved::TooMuch { left }) => {
                 let detail = format!("{} fen of the payment are left that are not on their way back.", Fen::get(left));
