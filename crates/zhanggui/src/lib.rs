@@ -27,6 +27,7 @@ pub mod id;
 pub mod idempotency;
 pub mod job;
 pub mod network;
+pub mod openapi;
 pub mod order;
 pub mod payment;
 pub mod product;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What the caller sends.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateKey {
     name: String,
@@ -32,8 +32,9 @@ pub struct CreateKey {
 }
 
 /// A new key. Its text is shown in this answer only.
-#[derive(Debug, Serialize)]
-struct Created {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = CreatedKey)]
+pub(super) struct Created {
     id: String,
     key: String,
     name: String,
@@ -82,7 +83,7 @@ fn checked(body: CreateKey, now: Timestamp) -> Result<NewKey, String> {
 }
 
 /// All keys.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Keys {
     keys: Vec<Listed>,
 }

@@ -4,6 +4,7 @@
 //! listed and revoked with `zhanggui key` and at `/v1/keys`.
 
 mod calls;
+mod describe;
 mod store;
 
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ use crate::{
     network::Network,
 };
 pub use calls::{CreateKey, create_call, list_call, revoke_call};
+pub(crate) use describe::describe;
 
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +137,8 @@ impl NewKey {
 }
 
 /// A key as it is listed. Its text is known to nobody any more.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Key)]
 pub struct Listed {
     /// Its id.
     pub id: String,

@@ -12,6 +12,7 @@ mod key;
 mod listen;
 mod log;
 mod migrate;
+mod openapi;
 mod product;
 #[cfg(feature = "simulator")]
 mod running_dev;
@@ -78,6 +79,8 @@ enum Command {
     /// Keys of the merchant's own systems
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Print the description of the API (OpenAPI 3.1)
+    Openapi,
     /// What can be bought
     #[command(subcommand)]
     Product(product::ProductCommand),
@@ -110,6 +113,10 @@ pub async fn run() -> ExitCode {
         Command::ExplainSignature(arguments) => return explain::run(&arguments),
         Command::Attention(arguments) => attention::run(&arguments).await,
         Command::Key(command) => key::run(command).await,
+        Command::Openapi => {
+            openapi::run();
+            Ok(())
+        }
         Command::Product(command) => product::run(command).await,
         #[cfg(feature = "simulator")]
         Command::Trigger(arguments) => trigger::run(&arguments).await,

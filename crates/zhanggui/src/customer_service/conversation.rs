@@ -30,8 +30,9 @@ use crate::{
 const LIMIT_MAX: i64 = 200;
 
 /// Which conversations are asked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Asked {
     appid: Option<String>,
     customer: Option<String>,
@@ -85,8 +86,9 @@ pub async fn read(
 }
 
 /// Which messages are asked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct MessagesAsked {
     /// The cursor of the last page, which is the id of a message: what was said before it.
     before: Option<String>,
@@ -121,7 +123,7 @@ pub async fn messages(
 }
 
 /// Who answers from now on.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HandOver {
     handler: String,
@@ -165,7 +167,7 @@ pub(super) fn tell_handled(
 }
 
 /// Up to which message everything was read.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MarkRead {
     up_to: Option<String>,
@@ -201,7 +203,7 @@ pub async fn mark_read(
 }
 
 /// Whether somebody types.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Typing {
     typing: bool,

@@ -8,6 +8,7 @@
 
 pub mod allowance;
 mod conversation;
+mod describe;
 mod intake;
 mod message;
 mod picture;
@@ -25,6 +26,7 @@ use weixin::{AppId, OpenId};
 
 use self::allowance::Allowance;
 pub use conversation::{hand_over, list, mark_read, messages, read, typing};
+pub(crate) use describe::describe;
 pub use message::{Content, Direction, Message, State};
 pub use picture::{PICTURE_BYTES_MAX, download as picture, run_fetch_job, upload as upload_picture};
 pub use post::post;

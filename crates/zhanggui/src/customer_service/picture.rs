@@ -193,8 +193,9 @@ async fn find(app: &Arc<App>, picture_id: &str) -> Result<Option<Picture>, Datab
 }
 
 /// In whose chats the picture will be sent.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ForApp {
     appid: Option<String>,
 }

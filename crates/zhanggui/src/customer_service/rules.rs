@@ -34,8 +34,9 @@ pub(super) fn of_app(tx: &mut Tx, mini_program: &config::App) -> Result<Vec<Rule
 }
 
 /// Which app.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct OfApp {
     appid: Option<String>,
 }

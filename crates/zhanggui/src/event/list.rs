@@ -22,8 +22,9 @@ use crate::{
 const LIMIT_MAX: i64 = 200;
 
 /// What the caller asks for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Asked {
     /// The id of the last event that the caller knows.
     after: Option<String>,
@@ -34,8 +35,9 @@ pub struct Asked {
     limit: Option<i64>,
 }
 
-#[derive(Debug, Serialize)]
-struct Page {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = EventPage)]
+pub(super) struct Page {
     events: Vec<Event>,
     /// The cursor for the next page: `after` of the next call, also if this page is empty.
     after: Option<String>,

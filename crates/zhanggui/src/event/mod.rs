@@ -4,6 +4,7 @@
 //! snapshot. `GET /v1/events` lists them by cursor or streams them as `text/event-stream`; both can be resumed, because
 //! events appear in the order of their commits.
 
+mod describe;
 mod list;
 mod store;
 mod stream;
@@ -18,6 +19,7 @@ use crate::{
     database::{DatabaseError, Tx},
     id,
 };
+pub(crate) use describe::describe;
 pub use list::{Asked, list};
 pub use store::{at, headlines, last, position};
 pub use stream::STREAMS_MAX;
@@ -110,7 +112,7 @@ impl Type {
 }
 
 /// An event as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Event {
     /// Its id; a cursor.
     pub id: String,

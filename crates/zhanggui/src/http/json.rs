@@ -20,19 +20,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// The bytes of a JSON body. A request without body and content type says as much as an empty object.
+/// The bytes of a JSON body.
 pub struct JsonBytes(pub Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for JsonBytes {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let content_type = request.headers().get(header::CONTENT_TYPE);
-        let Some(content_type) = content_type.map(|value| value.to_str().unwrap_or_default().to_owned()) else {
-            let bytes = read_bytes(request, state).await?;
-            return if bytes.is_empty() { Ok(Self(Bytes::from_static(b"{}"))) } else { Err(content_type_wrong()) };
-        };
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
             return Err(content_type_wrong());
         }
@@ -45,6 +41,18 @@ fn content_type_wrong() -> Problem {
 }
 
 impl JsonBytes {
+    /// As the extractor, but a request without body and content type says as much as an empty object.
+    ///
+    /// # Errors
+    /// The body is of another type, too large, or breaks off.
+    pub async fn or_empty<S: Send + Sync>(request: Request, state: &S) -> Result<Self, Problem> {
+        if request.headers().contains_key(header::CONTENT_TYPE) {
+            return Self::from_request(request, state).await;
+        }
+        let bytes = read_bytes(request, state).await?;
+        if bytes.is_empty() { Ok(Self(Bytes::from_static(b"{}"))) } else { Err(content_type_wrong()) }
+    }
+
     /// Reads the body.
     ///
     /// # Errors

@@ -31,11 +31,13 @@ pub use address::client_address;
 pub use caller::Caller;
 pub use json::{JsonBody, JsonBytes, QueryString, RawBody};
 pub use limit::Limits;
+pub(crate) use problem::Body as ProblemBody;
 pub use problem::{Code, Problem, WechatCause, chain, wechat_problem};
 pub use serve::{ServeError, Server};
 
 use crate::{
-    api_key, app::App, customer_service, event, order, payment, product, refund, session, subscribe_message, webhook,
+    api_key, app::App, customer_service, event, openapi, order, payment, product, refund, session, subscribe_message,
+    webhook,
 };
 
 /// The largest body of a callback, in bytes. WeChat's have a few thousand.
@@ -89,6 +91,10 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(customer_service::PICTURE_BYTES_MAX));
     let limited = api.merge(pictures).layer(middleware::from_fn_with_state(Arc::clone(&app), limit::layer));
     let health = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
+    let description = Router::new()
+        .route("/openapi.json", get(openapi::json))
+        .route("/docs", get(openapi::docs))
+        .route("/docs.css", get(openapi::style));
     let nosniff =
         SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let no_store = SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -99,7 +105,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, app.config.server.request_timeout))
         .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT));
-    Router::new().merge(callbacks).merge(limited).merge(health).layer(layers).with_state(app)
+    Router::new().merge(callbacks).merge(limited).merge(health).merge(description).layer(layers).with_state(app)
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {

@@ -74,6 +74,7 @@ codes! {
     DescriptionInvalid "description_invalid" UNPROCESSABLE_ENTITY "WeChat would refuse the description",
     ItemsInvalid "items_invalid" UNPROCESSABLE_ENTITY "The items cannot be ordered",
     ProductUnknown "product_unknown" UNPROCESSABLE_ENTITY "A product does not exist or is not sold any more",
+    RefundCapReached "refund_cap_reached" FORBIDDEN "The API key has refunded what it may in a day",
     ProductInvalid "product_invalid" UNPROCESSABLE_ENTITY "The product cannot be sold like this",
     ProductNotFound "product_not_found" NOT_FOUND "There is no such product",
     CustomerUnknown "customer_unknown" UNPROCESSABLE_ENTITY "The customer is not known",
@@ -124,7 +125,7 @@ struct Parts {
 }
 
 /// What WeChat said, when WeChat was the cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct WechatCause {
     /// WeChat's code.
     pub code: String,
@@ -135,8 +136,9 @@ pub struct WechatCause {
     pub request_id: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Body<'a> {
     r#type: String,
     title: &'a str,
     status: u16,

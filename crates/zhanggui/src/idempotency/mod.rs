@@ -28,7 +28,7 @@ use crate::{
     database::{DatabaseError, Tx},
     http::{Code, Problem},
 };
-pub use request::Creating;
+pub use request::{Creating, CreatingBare};
 
 /// How long an answer is kept at least.
 pub const KEPT: SignedDuration = SignedDuration::from_hours(48);
@@ -93,22 +93,36 @@ impl Once {
         T: Serialize + 'static,
         E: From<DatabaseError> + Into<Problem> + Send + 'static,
     {
-        let fresh = move |value: &T| {
+        self.write_with_status(app, move |tx| effect(tx).map(|value| (status, value))).await
+    }
+
+    /// As [`Once::write`] for an effect that decides on the status of its answer, too.
+    ///
+    /// # Errors
+    /// As [`Once::write`].
+    pub async fn write_with_status<T, E>(
+        self,
+        app: &Arc<App>,
+        effect: impl Fn(&mut Tx) -> Result<(StatusCode, T), E> + Send + 'static,
+    ) -> Result<Answered, Problem>
+    where
+        T: Serialize + 'static,
+        E: From<DatabaseError> + Into<Problem> + Send + 'static,
+    {
+        let effect = move |tx: &mut Tx| {
+            let (status, value) = effect(tx)?;
             // What the API shows is made of texts, numbers and lists, which can always be written.
-            let body = serde_json::to_vec(value).expect("an answer is JSON");
-            Answered { status, body: body.into(), is_fresh: true }
+            let body = serde_json::to_vec(&value).expect("an answer is JSON");
+            Ok(Answered { status, body: body.into(), is_fresh: true })
         };
-        let Some(keyed) = self.0 else {
-            let effect = move |tx: &mut Tx| effect(tx).map(|value| fresh(&value));
-            return app.database.write(effect).await.map_err(E::into);
-        };
+        let Some(keyed) = self.0 else { return app.database.write(effect).await.map_err(E::into) };
         let _running = app.running.enter(&keyed)?;
         let (now_ms, writing) = (ms(app.now()), Arc::clone(app));
         let effect = move |tx: &mut Tx| {
             if let Some(kept) = store::find(tx, &writing.seal, &keyed)? {
                 return kept.ok_or(WriteError::OtherRequest);
             }
-            let answered = fresh(&effect(tx).map_err(WriteError::Effect)?);
+            let answered = effect(tx).map_err(WriteError::Effect)?;
             store::keep(tx, &writing.seal, &keyed, &answered, now_ms)?;
             Ok(answered)
         };

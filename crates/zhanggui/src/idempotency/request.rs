@@ -22,8 +22,8 @@ const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 /// The longest key, in bytes.
 const KEY_BYTES_MAX: usize = 255;
 
-/// A request that creates something. A call whose body may be empty takes none, too.
-pub struct Creating<T> {
+/// A request that creates something.
+pub struct Creating<T, const MAY_LACK_BODY: bool = false> {
     /// Who calls.
     pub caller: Caller,
     /// What the caller sends.
@@ -32,14 +32,20 @@ pub struct Creating<T> {
     pub once: Once,
 }
 
-impl<T: DeserializeOwned> FromRequest<Arc<App>> for Creating<T> {
+/// The same for calls in which nothing has to be said: they take a request without a body, too.
+pub type CreatingBare<T> = Creating<T, true>;
+
+impl<T: DeserializeOwned, const MAY_LACK_BODY: bool> FromRequest<Arc<App>> for Creating<T, MAY_LACK_BODY> {
     type Rejection = Problem;
 
     async fn from_request(mut request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let caller: Caller = request.extract_parts_with_state(app).await?;
         let key = key(request.headers())?;
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let bytes = JsonBytes::from_request(request, app).await?;
+        let bytes = match MAY_LACK_BODY {
+            true => JsonBytes::or_empty(request, app).await?,
+            false => JsonBytes::from_request(request, app).await?,
+        };
         let body = bytes.parse()?;
         let keyed = key.map(|key| Keyed {
             caller_id: caller.id().to_owned(),

@@ -32,10 +32,12 @@ const QUANTITY_MAX: u32 = 999;
 const REFERENCE_BYTES_MAX: usize = 64;
 
 /// What the caller sends: `items` (customers and keys) or `amount` and `description` (keys only).
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateOrder {
     items: Option<Vec<Wanted>>,
+    /// Whole fen.
+    #[schema(value_type = Option<i64>)]
     amount: Option<serde_json::Number>,
     currency: Option<String>,
     description: Option<String>,
@@ -47,8 +49,9 @@ pub struct CreateOrder {
 }
 
 /// One wanted product. There is no field for a price.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = WantedItem)]
 struct Wanted {
     sku: String,
     #[serde(default = "one")]

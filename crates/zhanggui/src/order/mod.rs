@@ -5,6 +5,7 @@
 
 mod close;
 mod create;
+mod describe;
 mod happened;
 mod read;
 mod state;
@@ -18,6 +19,7 @@ pub(crate) use close::close_if_nothing_is_payable;
 pub use close::{close, run_expire_job};
 pub(crate) use create::checked_amount;
 pub use create::create;
+pub(crate) use describe::describe;
 pub(crate) use happened::happened;
 pub use read::{View, not_found, read, view};
 pub use state::{Arrival, CloseReason, LateMoney, OnClose, OnSuccess, State};
@@ -60,13 +62,15 @@ pub struct Order {
 }
 
 /// One line of an order, with name and price as they were when it was made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = OrderItem)]
 pub struct Item {
     /// The product.
     pub sku: String,
     /// Its name.
     pub name: String,
     /// The price of one, in fen.
+    #[schema(value_type = i64)]
     pub price: Fen,
     /// How many.
     pub quantity: u32,

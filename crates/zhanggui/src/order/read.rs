@@ -18,7 +18,8 @@ use crate::{
 };
 
 /// An order as the API shows it. Amounts in fen.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Order)]
 pub struct View {
     id: String,
     state: &'static str,
@@ -71,8 +72,9 @@ pub fn view(order: &Order) -> View {
 }
 
 /// What the caller asks for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Asked {
     #[serde(default)]
     refresh: bool,

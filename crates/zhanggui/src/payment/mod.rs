@@ -6,6 +6,7 @@
 
 mod apply;
 mod close;
+mod describe;
 mod keys;
 mod notify;
 mod poll;
@@ -23,6 +24,7 @@ use crate::{
 };
 pub use close::run_close_job;
 pub(crate) use close::{begin_closing, close_of_order, is_any_live};
+pub(crate) use describe::describe;
 pub use keys::keep_keys_fresh;
 pub use notify::notify;
 pub(crate) use poll::wake;

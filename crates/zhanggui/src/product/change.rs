@@ -18,8 +18,9 @@ use crate::{
 };
 
 /// What the caller sends.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ChangeProduct)]
 pub struct Change {
     name: String,
     /// In fen.

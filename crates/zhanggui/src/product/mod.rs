@@ -2,6 +2,7 @@
 
 mod change;
 mod csv;
+mod describe;
 mod store;
 
 use std::sync::Arc;
@@ -17,16 +18,19 @@ use crate::{
 };
 pub use change::{Change, change, delete, read};
 pub use csv::{LineError, read as read_csv};
+pub(crate) use describe::describe;
 pub use store::find;
 
 /// A product.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Product {
     /// The merchant's own name of the thing: 1 to 64 letters, digits, `-`, `_` or `.`.
     pub sku: String,
     /// What the customer reads.
+    #[schema(value_type = String)]
     pub name: Body,
     /// The price of one.
+    #[schema(value_type = i64)]
     pub price: Fen,
 }
 
@@ -48,7 +52,8 @@ impl Product {
 }
 
 /// A product and whether it is sold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ProductOffer)]
 pub struct Offer {
     /// What it is.
     #[serde(flatten)]
@@ -59,14 +64,15 @@ pub struct Offer {
 }
 
 /// What the caller asks for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Asked {
     appid: Option<String>,
 }
 
 /// All products of an app.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Products {
     products: Vec<Product>,
 }

@@ -4,6 +4,7 @@
 //! and `poll.rs` asks what became of it; both, and the notifications, hand what they learn to `settle.rs`, the only place
 //! where a refund changes. `state.rs` and `reserve.rs` are pure.
 
+mod describe;
 mod poll;
 mod read;
 mod request;
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 use weixin::{AppId, Fen, MchId, OrderAmount, OutRefundNo};
 
 use crate::config::Api;
+pub(crate) use describe::describe;
 pub use poll::{run_confirm_job, run_poll_job};
 pub use read::{View, read, view};
 pub(crate) use request::owe;

@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// A refund as the API shows it. Amounts in fen.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Refund)]
 pub struct View {
     id: String,
     order: String,

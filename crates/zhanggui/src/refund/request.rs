@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
     extract::{Path, State as Shared},
     http::StatusCode,
 };
@@ -15,9 +14,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use weixin::{Fen, NonceStr, OrderAmount, OutRefundNo, pay::PaymentNo};
 
-use super::{Cause, NotReserved, Refund, State, View, reserve, settle, store, view};
+use super::{Cause, NotReserved, Refund, State, reserve, settle, store, view};
 use crate::{
-    api_key::Scope,
+    api_key::{self, Scope},
     app::App,
     config::Merchant,
     database::{DatabaseError, Tx},
@@ -26,8 +25,10 @@ use crate::{
         GatewayError,
         refund::{self as gateway, NewRefund},
     },
-    http::{Caller, Code, JsonBody, Problem},
-    id, job,
+    http::{Code, Problem},
+    id,
+    idempotency::{Answered, Creating},
+    job,
     order::{self, CNY, State as OrderState},
     payment::{self, Payment},
 };
@@ -39,9 +40,11 @@ const REASON_BYTES_MAX: usize = 80;
 const REFERENCE_BYTES_MAX: usize = 64;
 
 /// What the caller sends.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestRefund {
+    /// Whole fen; everything that is left if absent.
+    #[schema(value_type = Option<i64>)]
     amount: Option<serde_json::Number>,
     currency: Option<String>,
     reason: Option<String>,
@@ -54,11 +57,10 @@ pub struct RequestRefund {
 /// The money cannot go back.
 pub async fn request(
     Shared(app): Shared<Arc<App>>,
-    caller: Caller,
     Path(order_id): Path<String>,
-    JsonBody(body): JsonBody<RequestRefund>,
-) -> Result<(StatusCode, Json<View>), Problem> {
-    caller.key_with(Scope::Refunds)?;
+    Creating { caller, body, once }: Creating<RequestRefund>,
+) -> Result<Answered, Problem> {
+    let key = caller.key_with(Scope::Refunds)?;
     if !id::is(id::Kind::Order, &order_id) {
         return Err(RequestError::OrderNotFound.into());
     }
@@ -66,14 +68,19 @@ pub async fn request(
     let now = app.now();
     let new = New { id: id::new(id::Kind::Refund, now, &app.entropy), nonce_str: app.nonce_str(), now };
     let writing = Arc::clone(&app);
-    let made = app.database.write(move |tx| write_down(tx, &writing, &new, &order_id, &wish)).await?;
-    app.job_wake.notify_one();
-    app.event_wake.notify_waiters();
-    let (status, refund) = match made {
-        Made::Now(refund) => (StatusCode::CREATED, refund),
-        Made::Before(refund) => (StatusCode::OK, refund),
-    };
-    Ok((status, Json(view(&refund))))
+    let answered = once.write_with_status(&app, move |tx| match write_down(tx, &writing, &new, &order_id, &wish)? {
+        Made::Now(refund) if api_key::spend_refund(tx, &key, refund.amount.fen(), now)? => {
+            Ok((StatusCode::CREATED, view(&refund)))
+        }
+        Made::Now(_) => Err(RequestError::CapReached),
+        Made::Before(refund) => Ok((StatusCode::OK, view(&refund))),
+    });
+    let answered = answered.await?;
+    if answered.is_fresh() {
+        app.job_wake.notify_one();
+        app.event_wake.notify_waiters();
+    }
+    Ok(answered)
 }
 
 /// What somebody wants.
@@ -220,6 +227,8 @@ enum RequestError {
     OrderNotPaid,
     #[error("the reference belongs to another refund of the order")]
     ReferenceUsed,
+    #[error("the key has refunded what it may in a day")]
+    CapReached,
     #[error("the money cannot go back")]
     NotReserved(#[from] NotReserved),
     #[error("the merchant of the order is not configured")]
@@ -241,6 +250,10 @@ impl From<RequestError> for Problem {
                 let detail =
                     "Send the same amount and reason to get that refund, or another reference for another one.";
                 Self::new(Code::RefundReferenceUsed, detail)
+            }
+            RequestError::CapReached => {
+                let detail = "Go on after midnight in Beijing, or use a key with a higher limit.";
+                Self::new(Code::RefundCapReached, detail)
             }
             RequestError::NotReserved(NotReserved::TooMuch { left }) => {
                 let detail = format!("{} fen of the payment are left that are not on their way back.", Fen::get(left));

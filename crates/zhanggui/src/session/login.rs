@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What the phone sends.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
     code: String,
@@ -29,7 +29,7 @@ pub struct Login {
 }
 
 /// What the phone gets.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct LoggedIn {
     token: String,
     expires_at: Timestamp,

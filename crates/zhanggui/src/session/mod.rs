@@ -3,11 +3,13 @@
 //! WeChat's `session_key` is sealed and never leaves; the token has 256 random bits and is stored as a hash. Who the
 //! customer is comes from WeChat only, never from the phone.
 
+mod describe;
 mod login;
 mod phone_number;
 mod store;
 
 use crate::{api_key::token_hash, app::App, clock::ms, database::DatabaseError};
+pub(crate) use describe::describe;
 pub use login::login;
 pub use phone_number::phone_number;
 pub use store::{customer_of_openid, openid_of};

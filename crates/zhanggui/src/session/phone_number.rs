@@ -21,14 +21,16 @@ use crate::{
 };
 
 /// What the phone sends.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PhoneNumberCode)]
 pub struct PhoneNumber {
     code: String,
 }
 
 /// The number.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = PhoneNumber)]
 pub struct Number {
     phone_number: String,
     pure_phone_number: String,

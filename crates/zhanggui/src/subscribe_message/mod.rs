@@ -6,6 +6,7 @@
 //! Source: <https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/subscribe-message.html>.
 
 mod content;
+mod describe;
 mod request;
 mod send;
 mod store;
@@ -23,6 +24,7 @@ use crate::{
     job::{self, Kind},
     order::Order,
 };
+pub(crate) use describe::describe;
 pub use request::request;
 pub use send::run_send_job;
 

@@ -32,8 +32,9 @@ const VALUES_MAX: usize = 20;
 const VALUE_BYTES_MAX: usize = 256;
 
 /// What is asked for.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RequestSubscribeMessage)]
 pub struct Request {
     /// The name of the message in the configuration.
     name: String,

@@ -24,12 +24,13 @@ use crate::{
     attention::{self, Reason},
     event::{self, Type},
     http::{Caller, JsonBody, Problem},
-    idempotency::{Answered, Creating},
+    idempotency::{Answered, Creating, CreatingBare},
 };
 
 /// What the caller wants otherwise; what is absent stays.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ChangeWebhook)]
 pub struct Change {
     url: Option<String>,
     description: Option<String>,
@@ -37,8 +38,9 @@ pub struct Change {
     state: Option<Wanted>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = WebhookState)]
 enum Wanted {
     Enabled,
     Disabled,
@@ -85,8 +87,9 @@ pub async fn change(
 }
 
 /// What the caller sends.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RotateSecret)]
 pub struct Rotate {
     /// How long the old secret signs, too.
     #[serde(default = "one_day")]
@@ -107,7 +110,7 @@ const OLD_SECRET_HOURS_MAX: u32 = 7 * 24;
 pub async fn rotate(
     State(app): State<Arc<App>>,
     Path(endpoint_id): Path<String>,
-    Creating { caller, body, once }: Creating<Rotate>,
+    Creating { caller, body, once }: CreatingBare<Rotate>,
 ) -> Result<Answered, Problem> {
     checked(caller, &endpoint_id)?;
     if body.old_secret_hours > OLD_SECRET_HOURS_MAX {
@@ -125,13 +128,15 @@ pub async fn rotate(
 }
 
 /// Nothing can be chosen.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TestWebhook)]
 pub struct Test {}
 
 /// What will be sent.
-#[derive(Debug, Serialize)]
-struct Sent {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = TestedWebhook)]
+pub(super) struct Sent {
     event: String,
 }
 
@@ -142,7 +147,7 @@ struct Sent {
 pub async fn test(
     State(app): State<Arc<App>>,
     Path(endpoint_id): Path<String>,
-    Creating { caller, body: Test {}, once }: Creating<Test>,
+    Creating { caller, body: Test {}, once }: CreatingBare<Test>,
 ) -> Result<Answered, Problem> {
     checked(caller, &endpoint_id)?;
     let (now, writing) = (app.now(), Arc::clone(&app));

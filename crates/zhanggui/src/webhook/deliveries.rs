@@ -24,7 +24,7 @@ use crate::{
 const LIMIT_MAX: i64 = 200;
 
 /// The states of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum DeliveryState {
     /// To be sent, now or later.
@@ -47,9 +47,11 @@ impl DeliveryState {
 }
 
 /// What the caller asks for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Asked {
+    #[param(inline)]
     state: Option<DeliveryState>,
     /// The last event of the page before.
     after: Option<String>,
@@ -57,7 +59,7 @@ pub struct Asked {
 }
 
 /// A delivery as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Delivery {
     pub(super) event: String,
     pub(super) r#type: String,
@@ -73,7 +75,7 @@ pub(super) struct Delivery {
 }
 
 /// One try as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Attempt {
     pub(super) number: i64,
     pub(super) started_at: Timestamp,
@@ -90,7 +92,8 @@ pub(super) struct Attempt {
 }
 
 /// A page, the newest events first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = DeliveryPage)]
 pub struct Page {
     deliveries: Vec<Delivery>,
     /// The cursor for the next page.
@@ -133,7 +136,8 @@ pub async fn list_deliveries(
 }
 
 /// A delivery with its tries, the newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = DeliveryWithTries)]
 pub struct WithAttempts {
     #[serde(flatten)]
     delivery: Delivery,

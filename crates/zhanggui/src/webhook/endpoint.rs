@@ -106,7 +106,8 @@ impl Types {
 }
 
 /// An endpoint as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Webhook)]
 pub struct View {
     id: String,
     url: String,
@@ -128,7 +129,8 @@ pub struct View {
 }
 
 /// How many deliveries of an endpoint are in a state.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, utoipa::ToSchema)]
+#[schema(as = DeliveryCounts)]
 pub(super) struct Counts {
     pub(super) waiting: i64,
     pub(super) exhausted: i64,
@@ -159,8 +161,9 @@ pub(super) fn view_with_secret(endpoint: &Endpoint, secret: &Secret) -> View {
 }
 
 /// What the caller sends.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CreateWebhook)]
 pub struct Create {
     url: String,
     #[serde(default)]
@@ -256,7 +259,8 @@ pub async fn create(
 }
 
 /// All endpoints.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Webhooks)]
 pub struct Endpoints {
     webhooks: Vec<View>,
 }

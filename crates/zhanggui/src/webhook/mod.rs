@@ -7,6 +7,7 @@
 mod call;
 mod change;
 mod deliveries;
+mod describe;
 mod endpoint;
 #[cfg(feature = "simulator")]
 mod forward;
@@ -20,6 +21,7 @@ mod store;
 pub use call::Sender;
 pub use change::{Change, Rotate, Test, change, rotate, test};
 pub use deliveries::{Asked, list_deliveries, read_delivery};
+pub(crate) use describe::describe;
 pub use endpoint::{Create, create, delete, list, read};
 #[cfg(feature = "simulator")]
 pub use forward::Forwarder;

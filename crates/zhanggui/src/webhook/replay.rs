@@ -26,7 +26,7 @@ use crate::{
 const EVENTS_MAX: i64 = 1000;
 
 /// What the caller wants: `event`, or `from` (and `to`), or `state`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Replay {
     event: Option<String>,
@@ -37,8 +37,9 @@ pub struct Replay {
     state: Option<Wanted>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = ReplayState)]
 enum Wanted {
     Exhausted,
 }
@@ -50,8 +51,8 @@ enum Which {
 }
 
 /// What will be sent again.
-#[derive(Debug, Serialize)]
-struct Replayed {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Replayed {
     replayed: u64,
     /// The event with which the next call goes on; absent if there is nothing more.
     #[serde(skip_serializing_if = "Option::is_none")]

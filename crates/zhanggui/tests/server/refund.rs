@@ -6,7 +6,11 @@ use weixin::{
     pay::v2::{Call as _, refund::RefundRequest, refund_query::RefundQuery},
 };
 use weixin_simulator::{Fault, FaultKind, NOTIFICATION, RefundEnding};
-use zhanggui::{api_key::Scope, config::Api};
+use zhanggui::{
+    api_key::{NewKey, Scope},
+    config::Api,
+    database::Realm,
+};
 
 use crate::support::{DEMO, Merchant, Phone, World, on_both_databases};
 
@@ -34,6 +38,8 @@ on_both_databases!(
     only_keys_with_the_scope_give_money_back,
     lesson_28_without_the_certificate_of_api_v2_money_goes_back_by_api_v3,
     a_refund_that_wechat_never_takes_is_given_to_a_person_and_goes_on,
+    a_refund_that_is_repeated_under_its_idempotency_key_is_one_refund,
+    a_key_with_a_limit_gives_no_more_back_in_a_day,
 );
 
 const APPLY_V3: &str = "/v3/refund/domestic/refunds";
@@ -579,4 +585,49 @@ async fn a_refund_that_wechat_never_takes_is_given_to_a_person_and_goes_on(world
     world.clock.advance_s(1800);
     arrive(world).await;
     assert_eq!(till.see_refund(&refund).await["state"], "succeeded");
+}
+
+async fn a_refund_that_is_repeated_under_its_idempotency_key_is_one_refund(world: &mut World) {
+    let (_, order, till) = paid(world, Api::V3).await;
+    let path = format!("/v1/orders/{order}/refunds");
+    let part = json!({ "amount": 100 }).to_string();
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (till, path, part) = (till.clone(), path.clone(), part.clone());
+        crowd.spawn(async move { till.once(&path, "k1", part).await.status });
+    }
+    assert!(crowd.join_all().await.iter().all(|status| [201, 409].contains(status)));
+    let first = till.once(&path, "k1", part.clone()).await;
+    arrive(world).await;
+    // The refund has gone on; the answer has not.
+    assert_eq!(till.once(&path, "k1", part).await.body, first.body);
+    assert_eq!(world.number("SELECT COUNT(*) AS n FROM refund").await, 1);
+    // A request whose body was lost on the way gives nothing back.
+    till.once(&path, "k2", "").await.problem(400, "body_not_json");
+    let request = till.http.request(reqwest::Method::POST, &path).bearer_auth(&till.key);
+    crate::support::Reply::of(request).await.problem(415, "content_type_wrong");
+}
+
+async fn a_key_with_a_limit_gives_no_more_back_in_a_day(world: &mut World) {
+    let (_, order, owner) = paid(world, Api::V3).await;
+    let refunds_per_day = Some(Fen::new(5000));
+    let limited =
+        NewKey { name: "counter".to_owned(), scopes: vec![Scope::Refunds], refunds_per_day, ..NewKey::default() };
+    let counter = world.merchant_with(Realm::Simulated, limited).await;
+    let path = format!("/v1/orders/{order}/refunds");
+    let ask = async |amount: i64, reference: &str| {
+        counter.post(&path, &json!({ "amount": amount, "reference": reference })).await
+    };
+    ask(5001, "a").await.problem(403, "refund_cap_reached");
+    ask(3000, "b").await.json(201);
+    ask(2001, "c").await.problem(403, "refund_cap_reached");
+    assert_eq!(world.number("SELECT COUNT(*) AS n FROM refund").await, 1, "nothing of a refused one is kept");
+    ask(3000, "b").await.json(200);
+    ask(2000, "d").await.json(201);
+    ask(1, "e").await.problem(403, "refund_cap_reached");
+    owner.post(&path, &json!({ "amount": 1000 })).await.json(201);
+    for _ in 0..5 {
+        arrive(world).await;
+        world.clock.advance_s(60);
+    }
 }
