@@ -91,6 +91,7 @@ test('what the phone does not know is named, with its line', async () => {
   for (const [source, wanted] of [
     ['<view>\n<swiper/></view>', /page\.wxml:2: .*<swiper>/],
     ['<view wx:model="{{a}}"/>', /wx:model/],
+    ['<view bindtouchstart="a"/>', /bindtouchstart/],
     ['<view></text>', /<\/text> closes <view>/],
     ['<view>', /not closed/],
     ['<view class=a>', /cannot read/],

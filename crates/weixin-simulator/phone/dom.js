@@ -16,7 +16,7 @@ export function h(tag, props = {}, ...children) {
   return element;
 }
 
-const NAMES = { view: 'wx-view', text: 'wx-text', image: 'wx-image', navigator: 'wx-navigator', 'scroll-view': 'wx-scroll-view', form: 'wx-form' };
+const NAMES = { view: 'wx-view', text: 'wx-text', image: 'wx-image', navigator: 'wx-navigator', 'scroll-view': 'wx-scroll-view' };
 const BACKGROUND_SIZES = { aspectFit: 'contain', aspectFill: 'cover', scaleToFill: '100% 100%', widthFix: 'contain', heightFix: 'contain' };
 
 /**

@@ -162,6 +162,7 @@ export class Phone {
     if (tag === 'navigator') return this.#navigate(props);
     const open = { contact: this.#contact, getPhoneNumber: this.#phoneNumber }[props['open-type']];
     if (open) await open.call(this, page, props, element);
+    else if (props['open-type']) this.complain(new Error(`the phone does not have open-type="${props['open-type']}"`));
   }
 
   #navigate(props) {

@@ -14,7 +14,7 @@ BASE.replaceSync(`
   .page-root { position: relative; box-sizing: border-box; min-height: 100%; }
   *, *::before { box-sizing: border-box; }
   [hidden] { display: none !important; }
-  wx-view, wx-scroll-view, wx-form { display: block; }
+  wx-view, wx-scroll-view { display: block; }
   wx-text { white-space: pre-line; }
   wx-navigator { display: block; cursor: pointer; }
   wx-image { display: inline-block; width: 320px; height: 240px; background: center no-repeat; }

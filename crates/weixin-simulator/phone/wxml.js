@@ -4,7 +4,8 @@
 
 import { shown, template } from './expression.js';
 
-const TAGS = ['view', 'text', 'image', 'button', 'input', 'textarea', 'navigator', 'scroll-view', 'label', 'form', 'block'];
+const TAGS = ['view', 'text', 'image', 'button', 'input', 'textarea', 'navigator', 'scroll-view', 'label', 'block'];
+const EVENTS = ['tap', 'input', 'confirm', 'focus', 'blur', 'change', 'getphonenumber'];
 const CONTROLS = ['wx:if', 'wx:elif', 'wx:else', 'wx:for', 'wx:for-item', 'wx:for-index', 'wx:key'];
 const ENTITIES = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'", nbsp: '\u00a0' };
 
@@ -49,6 +50,7 @@ function read(tag, attributes, fail) {
   for (const [, name, , double, single] of attributes.matchAll(/([\w:-]+)(\s*=\s*(?:"([^"]*)"|'([^']*)'))?/g)) {
     const value = double ?? single;
     const bound = /^(bind|catch):?(\w+)$/.exec(name);
+    if (bound && !EVENTS.includes(bound[2])) fail(`the phone does not tell ${name}; it tells ${EVENTS.join(', ')}`);
     if (bound) element.events[bound[2]] = { handler: template(value ?? ''), stop: bound[1] === 'catch' };
     else if (CONTROLS.includes(name)) element.control[name.slice(3)] = name.includes('for-') || name === 'wx:key' ? value : template(value ?? '');
     else if (name.startsWith('wx:') || name.startsWith('bind') || name.startsWith('catch')) fail(`the phone does not know ${name}`);

@@ -18,6 +18,9 @@ pub(super) struct InitArgs {
     /// The folder to write to
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     dir: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(arguments: &InitArgs) -> Result<(), CliError> {
@@ -36,6 +39,10 @@ pub(super) fn run(arguments: &InitArgs) -> Result<(), CliError> {
     }
     write_new(&key, &new_master_key(&system_entropy()), Readers::Owner)?;
     write_new(&config, TEMPLATE, Readers::Everybody)?;
+    if arguments.json {
+        anstream::println!("{}", serde_json::json!({ "config": config, "master_key_file": key }));
+        return Ok(());
+    }
     anstream::println!(
         "Written: {} and {} (keep a copy of the key in a safe place).\n\
          Next: put your numbers and key files into the configuration, then\n  \

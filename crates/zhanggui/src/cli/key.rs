@@ -63,6 +63,9 @@ pub(super) struct RevokeArgs {
     config: ConfigArgument,
     /// Its id (key_…) or its first characters, as `zhanggui key list` shows them
     key: String,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn run(command: KeyCommand) -> Result<(), CliError> {
@@ -139,6 +142,9 @@ async fn revoke(arguments: RevokeArgs) -> Result<(), CliError> {
     database.close().await;
     let id = revoked
         .ok_or_else(|| CliError::Usage(format!("there is no working key {which}; `zhanggui key list` shows all")))?;
-    anstream::println!("{id} does not work any more.");
+    match arguments.json {
+        true => anstream::println!("{}", serde_json::json!({ "revoked": id })),
+        false => anstream::println!("{id} does not work any more."),
+    }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::{io::Read as _, path::PathBuf};
 
+use serde_json::json;
 use weixin::{AppId, Fen};
 
 use super::{CliError, ConfigArgument, open};
@@ -32,9 +33,20 @@ struct Shop {
     /// The mini program; needed if the configuration has several
     #[arg(long)]
     appid: Option<String>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 impl Shop {
+    /// Tells what was done.
+    fn tell(&self, object: &serde_json::Value, text: &str) {
+        match self.json {
+            true => anstream::println!("{object}"),
+            false => anstream::println!("{text}"),
+        }
+    }
+
     fn load(&self) -> Result<(Config, AppId), CliError> {
         let config = self.config.load()?;
         let app = config.app(self.appid.as_deref());
@@ -87,9 +99,6 @@ pub(super) struct ImportArgs {
 pub(super) struct ListArgs {
     #[command(flatten)]
     shop: Shop,
-    /// Print one JSON object instead of text
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) async fn run(command: ProductCommand) -> Result<(), CliError> {
@@ -102,7 +111,8 @@ pub(super) async fn run(command: ProductCommand) -> Result<(), CliError> {
             let database = open(&config).await?;
             product::set(&database, &appid, &product, now).await?;
             database.close().await;
-            anstream::println!("{}: {} costs {}.", product.sku, product.name, product.price);
+            let text = format!("{}: {} costs {}.", product.sku, product.name, product.price);
+            arguments.shop.tell(&json!({ "product": product }), &text);
         }
         ProductCommand::Remove(arguments) => {
             let (config, appid) = arguments.shop.load()?;
@@ -112,7 +122,8 @@ pub(super) async fn run(command: ProductCommand) -> Result<(), CliError> {
             if !removed {
                 return Err(CliError::Usage(format!("there is no product {} in the shop of {appid}", arguments.sku)));
             }
-            anstream::println!("{} is not sold any more.", arguments.sku);
+            let text = format!("{} is not sold any more.", arguments.sku);
+            arguments.shop.tell(&json!({ "removed": arguments.sku }), &text);
         }
         ProductCommand::Import(arguments) => import(&arguments).await?,
         ProductCommand::List(arguments) => list(&arguments).await?,
@@ -141,7 +152,8 @@ async fn import(arguments: &ImportArgs) -> Result<(), CliError> {
     let count = offers.len();
     product::set_all(&database, &appid, offers, system_clock()()).await?;
     database.close().await;
-    anstream::println!("{count} products of {appid} were added or changed.");
+    let text = format!("{count} products of {appid} were added or changed.");
+    arguments.shop.tell(&json!({ "appid": appid, "imported": count }), &text);
     Ok(())
 }
 
@@ -150,8 +162,8 @@ async fn list(arguments: &ListArgs) -> Result<(), CliError> {
     let database = open(&config).await?;
     let offers = product::offers(&database, &appid).await?;
     database.close().await;
-    if arguments.json {
-        anstream::println!("{}", serde_json::json!({ "appid": appid.as_str(), "products": offers }));
+    if arguments.shop.json {
+        anstream::println!("{}", json!({ "appid": appid, "products": offers }));
         return Ok(());
     }
     for Offer { product, is_active } in offers {

@@ -267,6 +267,35 @@ fn data_are_kept_and_fresh_starts_over() {
 }
 
 #[test]
+fn every_command_can_speak_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = |words: &[&str]| printed(&zhanggui(folder.path()).args(words).arg("--help").output().unwrap());
+    for words in [
+        &["dev"][..],
+        &["tour"],
+        &["init"],
+        &["migrate"],
+        &["doctor"],
+        &["explain-signature"],
+        &["attention"],
+        &["key", "create"],
+        &["key", "list"],
+        &["key", "revoke"],
+        &["product", "set"],
+        &["product", "remove"],
+        &["product", "import"],
+        &["product", "list"],
+        &["trigger"],
+        &["listen"],
+        &["sim"],
+        &["sim", "clock"],
+        &["sim", "run"],
+    ] {
+        assert!(help(words).contains("--json"), "{words:?}");
+    }
+}
+
+#[test]
 fn every_shell_gets_a_completion_script() {
     let folder = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
