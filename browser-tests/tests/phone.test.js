@@ -74,6 +74,23 @@ test('a forged paySign is refused in the words of WeChat', () => stage.visit({},
   assert.equal((await li.books()).paid.length, 0);
 }));
 
+test('an order that is paid twice is paid once, and the other money comes back', () => stage.visit({}, async (li) => {
+  await li.trouble('payTwice');
+  await li.choose('手冲咖啡');
+  await li.pressPay();
+  await li.orderSays('待支付');
+  await li.payNow();
+  await li.orderSays('支付成功');
+  await li.page.locator('.strip', { hasText: '退款到账通知' }).waitFor();
+  await li.page.locator('.strip', { hasText: '退款到账通知' }).click();
+  assert.equal(await li.page.locator('.letter', { hasText: '付款凭证' }).count(), 2);
+  assert.equal(await li.page.locator('.letter', { hasText: '退款到账通知' }).count(), 1);
+  await li.screenshot('paid-twice');
+  const { refunds } = await li.world.control('ledger');
+  const numbers = (await li.books()).all.map(({ out_trade_no: number }) => number);
+  assert.equal(refunds.filter(({ out_trade_no: number }) => numbers.includes(number)).length, 1);
+}));
+
 test('a wrong password, an empty purse and a change of mind leave the order open; it can be paid later', () => stage.visit({}, async (li) => {
   await li.choose('手冲咖啡');
   await li.pressPay();

@@ -5,6 +5,7 @@ import { post } from './control.js';
 import { Dialogs } from './dialogs.js';
 import { h } from './dom.js';
 import { Letters } from './letters.js';
+import { PayTwice } from './paytwice.js';
 import { MiniProgram } from './runtime.js';
 import { clock, text } from './text.js';
 import { wxOf } from './wx.js';
@@ -14,6 +15,7 @@ const PAGE_TITLE = 'navigationBarTitleText';
 export class Phone {
   /** Requests of the mini program that shall go wrong: `offline`, `lose_answer`. */
   network = [];
+  payTwice = new PayTwice();
   /** What is on the payment sheet while it is open. */
   paying = undefined;
 

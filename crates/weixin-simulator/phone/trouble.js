@@ -2,6 +2,7 @@
 
 import { get, post } from './control.js';
 import { h } from './dom.js';
+import { PayTwice } from './paytwice.js';
 import { clock, text } from './text.js';
 
 const NOTIFICATION = 'notification';
@@ -30,7 +31,7 @@ export class TroubleView {
     this.time = h('time', {});
     const buttons = Object.fromEntries(groups.map((group) => [group, []]));
     for (const [group, name, path, kind] of FAULTS) buttons[group].push(this.#button(name, () => post('faults', { path, kind })));
-    buttons.pay.push(this.#button('closing', () => this.#close()));
+    buttons.pay.push(this.#button('closing', () => this.#close()), this.#button('payTwice', () => this.phone().payTwice.arm()));
     for (const [name, trouble] of [['loseAnswer', 'lose_answer'], ['offline', 'offline']]) {
       buttons.network.push(this.#button(name, () => this.phone().network.push(trouble)));
     }
@@ -66,7 +67,8 @@ export class TroubleView {
       const waiting = faults.filter((fault) => fault.path === path && JSON.stringify(fault.kind) === JSON.stringify(kind));
       this.#mark(name, waiting.reduce((sum, { times }) => sum + times, 0));
     }
-    const { network } = this.phone();
+    const { network, payTwice } = this.phone();
+    this.#mark('payTwice', payTwice.waits ? 1 : 0);
     this.#mark('loseAnswer', network.filter((trouble) => trouble === 'lose_answer').length);
     this.#mark('offline', network.filter((trouble) => trouble === 'offline').length);
     this.tick();
@@ -87,6 +89,7 @@ export class TroubleView {
   async #forget() {
     await fetch('/_sim/faults', { method: 'DELETE' });
     this.phone().network.length = 0;
+    this.phone().payTwice = new PayTwice();
     await this.refresh();
   }
 

@@ -196,10 +196,15 @@ async function requestPayment(phone, { timeStamp, nonceStr, package: prepay, sig
     await phone.dialogs.question({ content: /\((.*)\)/.exec(errMsg)?.[1] ?? errMsg, showCancel: false });
     throw new Failed(errMsg);
   }
+  if (await phone.payTwice.takes(sheet)) {
+    phone.dialogs.toast({ title: text.trouble.payTwiceFirst, icon: 'none', duration: 3000 });
+    throw new Failed('requestPayment:fail cancel');
+  }
   phone.paying = sheet;
   const said = await openCashier(phone.dialogs, sheet, { pay: () => choose('pay'), cancel: () => choose('cancel') });
   phone.paying = undefined;
   if (said !== 'requestPayment:ok') throw new Failed(said);
+  await phone.payTwice.paid();
   return { errMsg: said };
 }
 

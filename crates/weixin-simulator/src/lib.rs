@@ -29,6 +29,7 @@ mod clock;
 pub mod control;
 mod customer_service;
 mod fault;
+mod late_money;
 mod ledger;
 mod login;
 mod merchant;
@@ -74,6 +75,7 @@ pub use customer_service::{
 pub use fault::{
     Fault, FaultKind, HEADER as FAULT_HEADER, MAGIC_AMOUNTS, MagicAmount, MagicMoment, NOTIFICATION, PUSH,
 };
+pub use late_money::LateMoneyError;
 pub use ledger::{ConversationEntry, Ledger, Payment, RefundEntry};
 pub use login::{LOGINS_PER_MINUTE_MAX, SESSION_KEY_STAYS_S, UnknownApp};
 pub use merchant::{MerchantCertificate, Standing};

@@ -33,7 +33,7 @@ pub(crate) use embedded;
 const FILES: &[(&str, &[u8])] = embedded!("../../phone/":
     "index.html" "style.css" "main.js" "control.js" "text.js" "dom.js"
     "wxml.js" "expression.js" "wxss.js" "program.js" "runtime.js" "wx.js"
-    "phone.js" "cashier.js" "dialogs.js" "chat.js" "letters.js" "wire.js" "trouble.js" "agents.js");
+    "phone.js" "cashier.js" "dialogs.js" "chat.js" "letters.js" "wire.js" "trouble.js" "paytwice.js" "agents.js");
 
 /// Whether a request is for the page.
 pub(crate) fn is_path(path: &str) -> bool {

@@ -26,6 +26,8 @@
 //! | `POST /_sim/merchants/money` | `{mchid, balance_fen?, refund_address?}`: what there is to refund from (`null`: no limit), and where the merchant platform reports refunds without an address of their own | `{}` |
 //! | `GET /_sim/platform` | | `{rotation, probe_per_mille, refund_after_s, refund_ending, magic_amounts, outage_until}` |
 //! | `POST /_sim/platform` | any of `{rotation: "first_only" \| "both_published" \| "second_signs" \| "second_only", probe_per_mille, refund_after_s, refund_ending: "success" \| "abnormal" \| "closed", magic_amounts}`; see [`crate::Rotation`], [`crate::RefundEnding`] and [`crate::MAGIC_AMOUNTS`] | the same, afterwards |
+//! | `POST /_sim/orders/close` | `{mchid, out_trade_no}`: WeChat closes an unpaid order by itself | `{}` |
+//! | `POST /_sim/orders/pay` | `{mchid, out_trade_no}`: the customer pays on another phone, even if the order is closed | `{}` |
 //! | `POST /_sim/refunds/end` | `{mchid, out_refund_no, ending: "success" \| "abnormal" \| "closed"}`: a refund that is under way or abnormal ends now | `{}` |
 //! | `POST /_sim/refunds/platform` | `{mchid, out_trade_no, refund_fen}`: somebody refunds by hand at the merchant platform | `{out_refund_no}` |
 //! | `GET /_sim/push?appid=` | | `{push}`: the setting of message push, or null |
@@ -59,6 +61,7 @@
 //! rebinding); an `Origin` header must name this machine, or such a page could press buttons.
 
 mod customer_service;
+mod late_money;
 mod refunds;
 mod set_up;
 mod trouble;
@@ -174,6 +177,8 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
         ("GET", "platform") => Ok(set_up::platform(shared)),
         ("POST", "platform") => set_up::change_platform(shared, body(request)?),
         ("POST", "merchants/money") => refunds::money(shared, body(request)?),
+        ("POST", "orders/close") => late_money::close(shared, &body(request)?),
+        ("POST", "orders/pay") => late_money::pay(shared, &body(request)?),
         ("POST", "refunds/end") => refunds::end(shared, body(request)?),
         ("POST", "refunds/platform") => refunds::at_platform(shared, body(request)?),
         ("POST", "customers/block") => block(shared, body(request)?),
@@ -207,6 +212,8 @@ fn methods(path: &str) -> Option<&'static str> {
         | "merchants/key_mode"
         | "notifications/forge"
         | "merchants/money"
+        | "orders/close"
+        | "orders/pay"
         | "refunds/end"
         | "refunds/platform"
         | "customers/block" => Some("POST"),

@@ -67,7 +67,9 @@ pub struct PaymentSheet {
     pub description: String,
     /// How much, in fen.
     pub amount_fen: weixin::Fen,
-    /// The merchant's number. A real sheet does not show it.
+    /// The merchant, and the merchant's number. A real sheet does not show them.
+    pub mchid: weixin::MchId,
+    /// See `mchid`.
     pub out_trade_no: String,
 }
 
@@ -106,6 +108,13 @@ impl World {
         Ok(())
     }
 
+    /// The customer pays an order that nobody should be able to pay any more.
+    pub(crate) fn pay_whatever_its_state(&mut self, now: Timestamp, key: String) {
+        let prepay_id = self.orders.get(&key).and_then(|order| order.prepay_ids.last());
+        let declared = prepay_id.and_then(|id| self.prepays.get(id)).and_then(|prepay| prepay.sign_type.clone());
+        self.take_payment(now, key, declared);
+    }
+
     fn take_payment(&mut self, now: Timestamp, key: String, sign_type: Option<String>) {
         let transaction_id = self.seed().transaction_id(&key, now);
         let Some(order) = self.orders.get_mut(&key) else { return };
@@ -133,6 +142,7 @@ impl World {
             merchant: self.merchants.get(mchid).map_or(mchid, |merchant| &merchant.name).to_owned(),
             description: description.unwrap_or_default().to_owned(),
             amount_fen: order.total,
+            mchid: order.mchid.clone(),
             out_trade_no: order.out_trade_no.clone(),
         })
     }
@@ -192,6 +202,18 @@ fn failed(reason: &str) -> PhoneError {
 }
 
 impl Order {
+    pub(crate) const fn is_paid(&self) -> bool {
+        matches!(self.state, OrderState::Paid { .. })
+    }
+
+    /// Closes the order unless it is paid, and says whether it is closed now.
+    pub(crate) fn close_by_itself(&mut self) -> bool {
+        if !self.is_paid() {
+            self.state = OrderState::Closed;
+        }
+        !self.is_paid()
+    }
+
     fn pay(&mut self, now: Timestamp, transaction_id: weixin::TransactionId, sign_type: Option<String>) {
         self.state = OrderState::Paid { transaction_id, paid_at: now, sign_type };
         let url = self.parameter("notify_url").unwrap_or_default().to_owned();

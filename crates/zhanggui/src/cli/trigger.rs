@@ -49,6 +49,10 @@ enum Event {
     CancelledPayment,
     /// The shop closes an order, WeChat's answer is lost, and the customer pays meanwhile
     LatePayment,
+    /// WeChat closes the first number of an order by itself, the customer pays a second one, and then the first, too
+    DoublePayment,
+    /// A customer orders and pays, and the shop gives the money back
+    Refund,
     /// A customer presses the contact button and writes
     Message,
     /// The same, and WeChat pushes the message twice
@@ -93,8 +97,11 @@ impl FaultName {
 const ORDERS: &str = "/v3/pay/transactions/jsapi";
 const CLOSING: &str = "/v3/pay/transactions/out-trade-no/{out_trade_no}/close";
 
-/// How long the server may take to hear of a payment before it is asked, as the mini program asks.
+/// How often it is looked whether the server has heard of a payment before it is asked, as the mini program asks.
 const HEARS_WITHIN: u32 = 20;
+
+/// How often it is looked whether money is back. At the simulator a refund takes three seconds.
+const BACK_WITHIN: u32 = 60;
 
 /// How often it is looked at meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
@@ -116,6 +123,8 @@ pub(super) async fn run(arguments: &TriggerArgs) -> Result<(), CliError> {
         Event::Payment => scene.payment(amount, "pay").await?,
         Event::CancelledPayment => scene.payment(amount, "cancel").await?,
         Event::LatePayment => scene.late_payment(amount).await?,
+        Event::DoublePayment => scene.double_payment(amount).await?,
+        Event::Refund => scene.refund(amount).await?,
         Event::Message => scene.message(&arguments.text).await?,
         Event::RepeatedPush => {
             scene.control("faults", json!({ "path": "push", "kind": "twice" })).await?;
@@ -186,16 +195,25 @@ impl Scene {
     /// An order, and what `wx.requestPayment` takes.
     async fn order(&mut self, amount: u32) -> Result<(String, Value), CliError> {
         let (token, openid) = self.log_in().await?;
+        self.order_of(amount, &token, &openid).await
+    }
+
+    async fn order_of(&mut self, amount: u32, token: &str, openid: &str) -> Result<(String, Value), CliError> {
         let wanted =
             json!({ "appid": self.dev.appid, "openid": openid, "amount": amount, "description": "zhanggui trigger" });
         let order = text(&self.server("/v1/orders", Some(&wanted)).await?, "id");
         self.tell(format!("{order} is made: {}.{:02} yuan", amount / 100, amount % 100));
+        let parameters = self.press_pay(&order, token).await?;
+        Ok((order, parameters))
+    }
+
+    async fn press_pay(&mut self, order: &str, token: &str) -> Result<Value, CliError> {
         let url = format!("{}/v1/orders/{order}/pay", self.dev.server);
         let mut presses = 0;
         loop {
             presses += 1;
-            match self.network.call(&url, Some(&token), Some(&json!({}))).await {
-                Ok(parameters) => return Ok((order, parameters)),
+            match self.network.call(&url, Some(token), Some(&json!({}))).await {
+                Ok(parameters) => return Ok(parameters),
                 Err(error) if presses == PRESSES_MAX => return Err(error),
                 Err(error) => self.tell(format!("{} presses pay again, because {error}", self.customer)),
             }
@@ -225,6 +243,52 @@ impl Scene {
         }
         self.sheet(&parameters, "pay").await?;
         self.await_end(&order, true).await
+    }
+
+    /// The second number is paid as usual. Money for the first one has to go back.
+    async fn double_payment(&mut self, amount: u32) -> Result<Value, CliError> {
+        let (token, openid) = self.log_in().await?;
+        let (order, first) = self.order_of(amount, &token, &openid).await?;
+        let sheet = self.control("wx/paymentSheet", self.by_customer(json!({ "parameters": first }))).await?;
+        let number = json!({ "mchid": sheet["sheet"]["mchid"], "out_trade_no": sheet["sheet"]["out_trade_no"] });
+        self.control("orders/close", number.clone()).await?;
+        self.server(&format!("/v1/orders/{order}?refresh=true"), None).await?;
+        self.tell(format!("WeChat closes {} by itself", text(&number, "out_trade_no")));
+        let second = self.press_pay(&order, &token).await?;
+        self.sheet(&second, "pay").await?;
+        self.await_end(&order, true).await?;
+        self.control("orders/pay", number.clone()).await?;
+        self.tell("the first number is paid, too, on another phone".to_owned());
+        for _ in 0..BACK_WITHIN {
+            let ledger = self.network.call(&format!("{}ledger", self.dev.control), None, None).await?;
+            let mut refunds = ledger["refunds"].as_array().into_iter().flatten();
+            if let Some(refund) = refunds.find(|refund| refund["out_trade_no"] == number["out_trade_no"]) {
+                self.tell(format!("the server gives {} fen of it back by itself", refund["refund_fen"]));
+                return Ok(
+                    json!({ "order": self.server(&format!("/v1/orders/{order}"), None).await?, "refund": refund }),
+                );
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Err(CliError::Usage(format!("the second money for {order} did not go back; look at `zhanggui attention`")))
+    }
+
+    async fn refund(&mut self, amount: u32) -> Result<Value, CliError> {
+        let order = self.payment(amount, "pay").await?;
+        let path = format!("/v1/orders/{}/refunds", text(&order, "id"));
+        let refund = text(&self.server(&path, Some(&json!({ "reason": "zhanggui trigger" }))).await?, "id");
+        self.tell(format!("{refund} is asked for"));
+        for _ in 0..BACK_WITHIN {
+            let now = self.server(&format!("/v1/refunds/{refund}"), None).await?;
+            if now["state"] == "succeeded" {
+                self.tell("the money is back".to_owned());
+                return Ok(now);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        let now = self.server(&format!("/v1/refunds/{refund}"), None).await?;
+        self.tell(format!("the refund is {}", text(&now, "state")));
+        Ok(now)
     }
 
     /// Waits for the server to hear of it; after a while it is asked, as the mini program asks.

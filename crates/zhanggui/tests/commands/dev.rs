@@ -121,6 +121,23 @@ fn a_late_payment_is_paid_and_not_closed() {
 }
 
 #[test]
+fn money_that_comes_twice_goes_back_once() {
+    let dev = Dev::start();
+    let told = dev.trigger(&["double-payment", "--amount", "1990"]);
+    assert_eq!(
+        (&told["result"]["order"]["state"], &told["result"]["refund"]["refund_fen"]),
+        (&"paid".into(), &1990.into())
+    );
+}
+
+#[test]
+fn a_refund_brings_the_money_back() {
+    let dev = Dev::start();
+    let told = dev.trigger(&["refund", "--amount", "1990"]);
+    assert_eq!((&told["result"]["state"], &told["result"]["amount"]), (&"succeeded".into(), &1990.into()));
+}
+
+#[test]
 fn faults_on_the_way_to_the_payment_sheet_cost_a_press_and_nothing_else() {
     let dev = Dev::start();
     for fault in ["lost-answer", "busy", "double-notification", "tampered-notification"] {

@@ -91,10 +91,9 @@ pub(in super::super) fn derive(tx: &mut Tx, now_ms: i64) -> Result<(), DatabaseE
     let mut pages: BTreeMap<i64, Vec<Headline>> = BTreeMap::new();
     for row in tx.query(BEHIND, params![last])? {
         let (id, types, position) = (row.text("id")?, read_types(&row)?, row.int("position")?);
-        // Endpoints that are up to date begin at the same place.
         let page = match pages.entry(position) {
-            Entry::Occupied(page) => page.into_mut(),
-            Entry::Vacant(place) => place.insert(event::headlines(tx, position, EVENTS_AT_ONCE)?),
+            Entry::Occupied(read) => read.into_mut(),
+            Entry::Vacant(unread) => unread.insert(event::headlines(tx, position, EVENTS_AT_ONCE)?),
         };
         let Some(newest) = page.last() else { continue };
         if tx.execute(MOVE_ON, params![id, position, newest.position])? != 1 {
