@@ -1,6 +1,8 @@
 //! What the benchmarks of the server share: clients that cost little, percentiles, and what the disk can do without us.
 #![allow(dead_code, reason = "each benchmark uses another part")]
 
+pub(crate) mod shop;
+
 use std::{
     net::SocketAddr,
     path::Path,

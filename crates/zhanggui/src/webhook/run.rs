@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How many events are on their way to one endpoint at once, from this node.
-const PLACES: i64 = 8;
+const PLACES: i64 = 16;
 
 /// How long a claim holds. Longer than the longest call.
 const LEASE: SignedDuration = SignedDuration::from_mins(2);
