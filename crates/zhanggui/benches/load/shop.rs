@@ -74,7 +74,7 @@ pub(crate) async fn prepare_payments(app: &Arc<App>, wechat: &Simulator, address
 /// The notification of each payment that waits, with the order that it pays.
 pub(crate) async fn letters(app: &App, wechat: &Simulator) -> Vec<(String, String)> {
     let openid = wechat.phone(&wechat.demo_appid(), "li").unwrap().openid().clone();
-    let numbers = rows(&app, "SELECT order_id, out_trade_no FROM payment WHERE state = 'awaiting'").await;
+    let numbers = rows(app, "SELECT order_id, out_trade_no FROM payment WHERE state = 'awaiting'").await;
     let merchant = MerchantSetup::demo();
     let letters = numbers.iter().enumerate().map(|(index, row)| {
         let transaction = Transaction {
