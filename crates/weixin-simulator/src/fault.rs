@@ -134,6 +134,8 @@ pub enum FaultKind {
     ForeignMerchant,
     /// The request takes effect; the answer, properly signed, is about another number.
     ForeignNumber,
+    /// Order queries only: the answer, properly signed, says this `trade_state`, whatever the books say.
+    TradeState(String),
     /// API v3. The request takes effect; the signature is good, but ten minutes old. Also for notifications; a push is
     /// eight days old.
     Stale,
@@ -226,6 +228,7 @@ impl FaultKind {
                 pay::is_path(path) || path.starts_with("/v3/pay/transactions/")
             }
             (Kind::ForeignNumber, Target::Request(path)) => pay::answers_with_a_number(path),
+            (Kind::TradeState(_), Target::Request(path)) => pay::answers_with_a_trade_state(path),
             (kind, Target::Push) => kind.is_for_pushes(),
             (Kind::OtherApp | Kind::ClearText, Target::Request(_)) => false,
             (Kind::Unsigned | Kind::WrongSignature, Target::Request(path)) => {

@@ -10,6 +10,7 @@ pub mod api_key;
 pub mod app;
 pub mod attention;
 pub mod background;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;

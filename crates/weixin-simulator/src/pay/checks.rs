@@ -65,6 +65,7 @@ impl Envelope {
                     fields.set(name, FOREIGN_NUMBER);
                 }
             }
+            Some(FaultKind::TradeState(word)) => drop(fields.set("trade_state", word.as_str())),
             _ => {}
         }
         v2::signed(fields, &self.key, self.sign_type)

@@ -147,8 +147,14 @@ pub(crate) fn is_path(path: &str) -> bool {
 
 /// Whether an answer from there tells a number of the merchant.
 pub(crate) fn answers_with_a_number(path: &str) -> bool {
-    [OrderQuery::PATH, RefundRequest::PATH, RefundQuery::PATH].contains(&path)
+    [RefundRequest::PATH, RefundQuery::PATH].contains(&path)
         || path.starts_with("/v3/refund/")
+        || answers_with_a_trade_state(path)
+}
+
+/// Whether an answer from there tells how far a payment is.
+pub(crate) fn answers_with_a_trade_state(path: &str) -> bool {
+    path == OrderQuery::PATH
         || (path.starts_with("/v3/pay/transactions/") && !path.ends_with("/jsapi") && !path.ends_with("/close"))
 }
 

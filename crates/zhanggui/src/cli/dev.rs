@@ -13,7 +13,7 @@ use weixin::{AppId, Fen};
 use weixin_simulator::{
     DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_ENCODING_AES_KEY, DEMO_MCHID,
     DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_PAID_TEMPLATE_ID, DEMO_PUBLIC_KEY_ID,
-    DEMO_PUBLIC_KEY_PEM, DEMO_PUSH_TOKEN, Options, PhonePage, PushSetup, Simulator,
+    DEMO_PUBLIC_KEY_PEM, DEMO_PUSH_TOKEN, DEMO_TLS_AUTHORITY_PEM, Options, PhonePage, PushSetup, Simulator,
 };
 
 use super::{
@@ -56,7 +56,7 @@ pub(super) struct DevArgs {
 }
 
 /// The files that `dev` keeps. `--fresh` removes these and nothing else.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "zhanggui.db",
     "zhanggui.db-wal",
     "zhanggui.db-shm",
@@ -67,6 +67,7 @@ const FILES: [&str; 10] = [
     "apiclient_key.pem",
     "apiclient_cert.pem",
     "pub_key.pem",
+    "wechat_ca.pem",
 ];
 
 /// How many ports are tried one after the other.
@@ -92,7 +93,7 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
         ..Options::demo()
     })
     .await?;
-    let config = configuration(&Place { folder: data, port, api: Api::V3 }, &simulator.base_url())?;
+    let config = configuration(&Place { folder: data, port, api: Api::V3 }, &simulator)?;
     // One time for both: whoever moves WeChat's clock sees what the server does later.
     let clock = simulator.clock();
     migrate(&config.database, Realm::Simulated, clock()).await?;
@@ -175,8 +176,13 @@ pub(super) struct Place<'a> {
 }
 
 /// Writes the configuration, so that `zhanggui serve --config` can use it, too, and reads it as `serve` would.
-pub(super) fn configuration(place: &Place<'_>, simulator: &str) -> Result<Config, CliError> {
+pub(super) fn configuration(place: &Place<'_>, simulator: &Simulator) -> Result<Config, CliError> {
     let Place { folder: data, port, api } = place;
+    let wechat = simulator.base_url();
+    // Where WeChat wants to see the merchant's certificate, it speaks TLS.
+    let certified = simulator
+        .tls_base_url()
+        .map_or_else(String::new, |url| format!("pay_certified_url = \"{url}\"\nca_file = \"wechat_ca.pem\"\n"));
     let key = data.join("master.key");
     if !key.exists() {
         write_new(&key, &new_master_key(&system_entropy()), Readers::Owner)?;
@@ -185,6 +191,7 @@ pub(super) fn configuration(place: &Place<'_>, simulator: &str) -> Result<Config
         ("apiclient_key.pem", DEMO_MERCHANT_KEY_PEM),
         ("apiclient_cert.pem", DEMO_MERCHANT_CERTIFICATE_PEM),
         ("pub_key.pem", DEMO_PUBLIC_KEY_PEM),
+        ("wechat_ca.pem", DEMO_TLS_AUTHORITY_PEM),
     ];
     for (file, pem) in fake_keys {
         let path = data.join(file);
@@ -198,7 +205,7 @@ pub(super) fn configuration(place: &Place<'_>, simulator: &str) -> Result<Config
          [server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n\n\
          [database]\nurl = \"sqlite:zhanggui.db\"\n\n\
          [secrets]\nmaster_key_file = \"master.key\"\n\n\
-         [wechat]\nrealm = \"simulated\"\npay_url = \"{simulator}\"\napi_url = \"{simulator}\"\n\n\
+         [wechat]\nrealm = \"simulated\"\npay_url = \"{wechat}\"\napi_url = \"{wechat}\"\n{certified}\n\
          [log]\nformat = \"text\"\n\n\
          [[merchant]]\nmchid = \"{DEMO_MCHID}\"\napi = \"{api}\"\n\
          private_key_file = \"apiclient_key.pem\"\ncertificate_file = \"apiclient_cert.pem\"\n\

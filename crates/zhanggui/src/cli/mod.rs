@@ -1,6 +1,7 @@
 //! The command line. One file for each command; errors are one sentence that names the fix.
 
 mod attention;
+mod check;
 mod completion;
 #[cfg(feature = "simulator")]
 mod dev;
@@ -76,6 +77,8 @@ enum Command {
     ExplainSignature(Box<explain::ExplainArgs>),
     /// What a person has to look at
     Attention(attention::AttentionArgs),
+    /// Verify the promises about money on the database
+    Check(check::CheckArgs),
     /// Keys of the merchant's own systems
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -108,9 +111,10 @@ pub async fn run() -> ExitCode {
         Command::Init(arguments) => init::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments).await,
         Command::Serve(arguments) => serve::run(&arguments).await,
-        // These two tell with their exit code what they found.
+        // These tell with their exit code what they found.
         Command::Doctor(arguments) => return doctor::run(&arguments).await,
         Command::ExplainSignature(arguments) => return explain::run(&arguments),
+        Command::Check(arguments) => return check::run(&arguments).await,
         Command::Attention(arguments) => attention::run(&arguments).await,
         Command::Key(command) => key::run(command).await,
         Command::Openapi => {

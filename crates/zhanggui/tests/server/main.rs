@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod api;
+mod check;
 mod close;
 mod customer_service;
 mod explore;
@@ -10,6 +11,7 @@ mod flow;
 mod idempotency;
 mod impostor;
 mod key;
+mod late;
 mod limit;
 mod login;
 mod mutation;
@@ -20,6 +22,7 @@ mod poll;
 mod prepay;
 mod product;
 mod push;
+mod race;
 mod refund;
 mod settle;
 mod start;

@@ -36,6 +36,8 @@ on_both_databases!(
     two_refunds_of_one_payment_are_a_minute_apart,
     refunds_that_cannot_be_are_refused,
     only_keys_with_the_scope_give_money_back,
+    a_key_gives_back_no_more_in_a_day_than_it_may,
+    a_repeated_idempotency_key_is_one_refund_and_one_answer,
     lesson_28_without_the_certificate_of_api_v2_money_goes_back_by_api_v3,
     a_refund_that_wechat_never_takes_is_given_to_a_person_and_goes_on,
     a_refund_that_is_repeated_under_its_idempotency_key_is_one_refund,
@@ -556,6 +558,43 @@ async fn only_keys_with_the_scope_give_money_back(world: &mut World) {
     phone.get(&format!("/v1/refunds/{refund}")).await.problem(403, "forbidden");
     let refunds = world.merchant(&[Scope::Refunds]).await;
     refunds.get(&format!("/v1/refunds/{refund}")).await.problem(403, "forbidden");
+    assert_eq!(world.number("SELECT COUNT(*) AS n FROM refund").await, 1);
+}
+
+async fn a_key_gives_back_no_more_in_a_day_than_it_may(world: &mut World) {
+    let (_, order, _) = paid(world, Api::V3).await;
+    let new = NewKey {
+        name: "till".to_owned(),
+        scopes: Scope::ALL.to_vec(),
+        refunds_per_day: Some(Fen::new(1_000)),
+        ..NewKey::default()
+    };
+    let till = world.merchant_with(Realm::Simulated, new).await;
+    till.refund_fen(&order, 900).await;
+    till.refund(&order, &json!({ "amount": 101 })).await.problem(403, "refund_cap_reached");
+    till.refund_fen(&order, 100).await;
+    till.refund(&order, &json!({ "amount": 1 })).await.problem(403, "refund_cap_reached");
+    world.clock.advance_s(24 * 3600);
+    till.refund_fen(&order, 1).await;
+    for _ in 0..3 {
+        arrive(world).await;
+        world.clock.advance_s(60);
+    }
+}
+
+async fn a_repeated_idempotency_key_is_one_refund_and_one_answer(world: &mut World) {
+    let (_, order, till) = paid(world, Api::V3).await;
+    let path = format!("/v1/orders/{order}/refunds");
+    let post = async |body: &str| {
+        let request = till.http.request(reqwest::Method::POST, &path).bearer_auth(&till.key);
+        let request = request.header("content-type", "application/json").header("idempotency-key", "refund-1");
+        crate::support::Reply::of(request.body(body.to_owned())).await
+    };
+    let first = post(r#"{"amount":500}"#).await;
+    arrive(world).await;
+    let again = post(r#"{ "amount": 500 }"#).await;
+    assert_eq!((first.status, &first.body), (again.status, &again.body), "the same bytes");
+    post(r#"{"amount":501}"#).await.problem(422, "idempotency_key_used");
     assert_eq!(world.number("SELECT COUNT(*) AS n FROM refund").await, 1);
 }
 

@@ -42,18 +42,6 @@ const MESSAGES: &str = "
     WHERE customer.openid = $1
     GROUP BY message.direction, message.state";
 
-const PROOFS: &str = "
-    SELECT DISTINCT payment.id
-    FROM payment
-    JOIN evidence ON evidence.payment_id = payment.id
-                 AND evidence.mchid = payment.mchid
-                 AND evidence.out_trade_no = payment.out_trade_no
-                 AND evidence.total_fen = payment.amount_fen
-                 AND evidence.transaction_id = payment.transaction_id
-                 AND evidence.wechat_ms = payment.succeeded_ms
-    WHERE evidence.verdict = 'believed'
-      AND evidence.trade_state IN ('SUCCESS', 'REFUND')";
-
 /// The refund of a payment that is not kept.
 const OWED: &str = "
     SELECT COUNT(*) AS n
@@ -70,55 +58,6 @@ const REFUNDS: &str = "
     FROM refund
     JOIN payment ON payment.id = refund.payment_id";
 
-const MORE_THAN_PAID: &str = "
-    SELECT COUNT(*) AS n
-    FROM payment
-    WHERE amount_fen < (
-        SELECT COALESCE(SUM(refund.amount_fen), 0)
-        FROM refund
-        WHERE refund.payment_id = payment.id
-          AND refund.state NOT IN ('closed', 'rejected')
-    )";
-
-const NOT_FOLDED: &str = "
-    SELECT COUNT(*) AS n
-    FROM shop_order
-    WHERE refunded_fen <> (
-        SELECT COALESCE(SUM(refund.amount_fen), 0)
-        FROM refund
-        WHERE refund.payment_id = shop_order.paid_payment_id
-          AND refund.state IN ('succeeded', 'external')
-    )";
-
-const GAPS: &str = "
-    SELECT COUNT(*) AS n
-    FROM (
-        SELECT subject
-        FROM event
-        GROUP BY subject
-        HAVING COUNT(*) <> MAX(sequence) OR COUNT(DISTINCT sequence) <> COUNT(*)
-    ) AS broken";
-
-const PAID_AND_NOT_TOLD: &str = "
-    SELECT COUNT(*) AS n
-    FROM shop_order
-    WHERE (CASE WHEN state = 'paid' THEN 1 ELSE 0 END) <> (
-        SELECT COUNT(*) FROM event WHERE event.subject = shop_order.id AND event.type = 'order.paid'
-    )";
-
-const CLOSED_AND_NOT_TOLD: &str = "
-    SELECT COUNT(*) AS n
-    FROM shop_order
-    WHERE state = 'closed'
-      AND 1 <> (SELECT COUNT(*) FROM event WHERE event.subject = shop_order.id AND event.type = 'order.closed')";
-
-const REFUNDED_AND_NOT_TOLD: &str = "
-    SELECT COUNT(*) AS n
-    FROM shop_order
-    WHERE (SELECT COUNT(*) FROM refund WHERE order_id = shop_order.id AND state IN ('succeeded', 'external')) <> (
-        SELECT COUNT(*) FROM event WHERE event.subject = shop_order.id AND event.type = 'refund.succeeded'
-    )";
-
 impl World {
     /// Looks into all books. The server must be running.
     pub(crate) async fn finish(mut self) {
@@ -133,9 +72,10 @@ impl World {
         self.expected_attention.sort_unstable();
         assert_eq!(marks, self.expected_attention, "what a person has to look at");
 
+        let report = zhanggui::check::run(self.database()).await.unwrap();
+        assert!(report.ok, "{:#?}", report.broken());
         self.compare_with_wechat().await;
         self.compare_refunds().await;
-        self.check_events().await;
         self.compare_messages().await;
         self.compare_requests();
         self.stop().await;
@@ -145,8 +85,6 @@ impl World {
     /// M2 and M4: paid here is paid there, once, with equal fields, and with the evidence that proves it.
     async fn compare_with_wechat(&self) {
         let ledger = self.sim.ledger();
-        let proofs = self.rows(PROOFS, &[]).await;
-        let proofs: BTreeSet<_> = proofs.iter().map(|row| row.text("id").unwrap()).collect();
         let mut paid = BTreeSet::new();
         let mut known = BTreeSet::new();
         let mut kept: BTreeMap<_, usize> = BTreeMap::new();
@@ -169,7 +107,6 @@ impl World {
             assert_eq!(text("openid"), theirs.openid.as_str());
             assert_eq!(Some(text("transaction_id")), theirs.transaction_id.as_ref().map(|id| id.as_str()));
             assert_eq!(row.int("succeeded_ms").unwrap(), ms(theirs.paid_at.unwrap()), "{number}");
-            assert!(proofs.contains(text("id")), "{number} is paid without evidence");
             paid.insert(number);
             if is_kept {
                 assert_eq!(text("order_state"), "paid", "{number}");
@@ -220,15 +157,6 @@ impl World {
             let (number, is_gone) = (theirs.out_refund_no.as_str(), theirs.state.as_str() == "SUCCESS");
             let ours = known.contains(number) || self.expected_unsettled.contains(number);
             assert!(ours || !is_gone, "WeChat has given {number} back, and nobody wrote it down here");
-        }
-        assert_eq!(self.number(MORE_THAN_PAID).await, 0, "more is on its way back than was paid");
-        assert_eq!(self.number(NOT_FOLDED).await, 0, "an order does not tell how much of its money went back");
-    }
-
-    /// E1: one event for each transition of an order, numbered without gaps.
-    async fn check_events(&self) {
-        for sql in [GAPS, PAID_AND_NOT_TOLD, CLOSED_AND_NOT_TOLD, REFUNDED_AND_NOT_TOLD] {
-            assert_eq!(self.number(sql).await, 0, "{sql}");
         }
     }
 

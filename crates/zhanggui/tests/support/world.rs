@@ -72,6 +72,13 @@ pub(crate) async fn run(engine: Engine, test: impl AsyncFnOnce(&mut World)) {
     world.finish().await;
 }
 
+/// How much of something a test does: little by default, all of it where the environment says so.
+#[allow(dead_code, reason = "for the binaries that have such tests")]
+#[expect(clippy::disallowed_methods, reason = "a run that takes minutes is asked for in the environment")]
+pub(crate) fn figure(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
 #[expect(clippy::disallowed_methods, reason = "a run is replayed by naming its seed in the environment")]
 fn seed() -> u64 {
     let given = std::env::var("ZHANGGUI_TEST_SEED").ok().and_then(|text| text.parse().ok());

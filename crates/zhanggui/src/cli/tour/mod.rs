@@ -8,6 +8,7 @@ mod chat;
 mod report;
 mod stage;
 mod story;
+mod trouble;
 
 use std::path::PathBuf;
 
@@ -44,6 +45,7 @@ pub(super) async fn run(arguments: TourArgs) -> Result<(), CliError> {
     let mut report = Report::new(arguments.json, arguments.short);
     report.begin(&stage);
     story::tell(&stage, &mut report).await;
+    trouble::tell(&stage, &mut report).await;
     chat::tell(&stage, &mut report).await;
     stage.clear().await;
     report.end()

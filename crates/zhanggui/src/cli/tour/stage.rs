@@ -18,7 +18,7 @@ use crate::{
         CliError,
         dev::{Place, add_sample_products, configuration, free_port, switch_push_on},
     },
-    clock::{system_clock, system_entropy},
+    clock::system_entropy,
     config::Api,
     database::{self, Database, DatabaseError, Realm, migrate, params},
     http::Server,
@@ -33,6 +33,7 @@ pub(super) struct Stage {
     http: Server,
     client: reqwest::Client,
     desk_key: String,
+    till_key: String,
     told: Mutex<Vec<Message>>,
 }
 
@@ -87,11 +88,13 @@ impl Stage {
     pub(super) async fn set(folder: &Path, seed: u64, api: Api) -> Result<Self, CliError> {
         let simulator = Simulator::start(Options { seed, delivery: Delivery::OnDemand, ..Options::demo() }).await?;
         let port = free_port(20_000)?;
-        let config = configuration(&Place { folder, port, api }, &simulator.base_url())?;
-        migrate(&config.database, config.wechat.realm, system_clock()()).await?;
+        let config = configuration(&Place { folder, port, api }, &simulator)?;
+        // One time for both, which the story can move.
+        let clock = simulator.clock();
+        migrate(&config.database, config.wechat.realm, clock()).await?;
         let options = database::Options::new(config.database.clone());
         let database = Database::open(options, config.wechat.realm).await?;
-        let app = App::new(config, database, system_clock(), system_entropy())?;
+        let app = App::new(config, database, clock, system_entropy())?;
         add_sample_products(&app).await?;
         let http = Server::start(Arc::clone(&app)).await?;
         let server_url = format!("http://{}:{port}", Ipv4Addr::LOCALHOST);
@@ -99,10 +102,13 @@ impl Stage {
         let (now, entropy) = (app.now(), system_entropy());
         let new = NewKey { name: "desk".to_owned(), scopes: vec![Scope::Messages], ..NewKey::default() };
         let desk_key = api_key::create(&app.database, Realm::Simulated, new, now, &entropy).await?;
+        let scopes = vec![Scope::Read, Scope::Refunds];
+        let new = NewKey { name: "till".to_owned(), scopes, ..NewKey::default() };
+        let till_key = api_key::create(&app.database, Realm::Simulated, new, now, &entropy).await?;
         // Loopback without TLS: no certificates are looked for, and no proxy is asked.
         let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build();
         let client = client.map_err(|error| CliError::Usage(format!("the phone has no network: {error}")))?;
-        Ok(Self { simulator, app, server_url, http, client, desk_key, told: Mutex::default() })
+        Ok(Self { simulator, app, server_url, http, client, desk_key, till_key, told: Mutex::default() })
     }
 
     pub(super) async fn clear(self) {
@@ -182,9 +188,30 @@ impl Stage {
             .await
     }
 
+    /// What our database has for taken and for given back, in fen.
+    pub(super) async fn money(&self) -> Result<(i64, i64), DatabaseError> {
+        const TAKEN: &str = "
+            SELECT CAST(COALESCE(SUM(amount_fen), 0) AS BIGINT) AS fen
+            FROM payment
+            WHERE state = 'succeeded'";
+        const GIVEN: &str = "
+            SELECT CAST(COALESCE(SUM(amount_fen), 0) AS BIGINT) AS fen
+            FROM refund
+            WHERE state IN ('succeeded', 'external')";
+        self.app
+            .database
+            .read(|tx| Ok((tx.query_one(TAKEN, params![])?.int("fen")?, tx.query_one(GIVEN, params![])?.int("fen")?)))
+            .await
+    }
+
     /// The people at the desk call the server with their key.
     pub(super) async fn desk(&self, method: &str, path: &str, body: Option<Value>) -> Result<Answer, String> {
         self.call_as("desk", Some(&self.desk_key), method, path, body).await
+    }
+
+    /// The shop's own system calls the server with its key.
+    pub(super) async fn till(&self, method: &str, path: &str, body: Option<Value>) -> Result<Answer, String> {
+        self.call_as("till", Some(&self.till_key), method, path, body).await
     }
 
     async fn call(&self, token: Option<&str>, method: &str, path: &str, body: Option<Value>) -> Result<Answer, String> {
@@ -259,6 +286,10 @@ impl Customer {
 
     pub(super) async fn press_pay(&self, stage: &Stage, order: &str) -> Result<Answer, String> {
         stage.call(self.token.as_deref(), "POST", &format!("/v1/orders/{order}/pay"), None).await
+    }
+
+    pub(super) async fn give_up(&self, stage: &Stage, order: &str) -> Result<Answer, String> {
+        stage.call(self.token.as_deref(), "POST", &format!("/v1/orders/{order}/close"), None).await
     }
 
     pub(super) async fn look(&self, stage: &Stage, order: &str, query: &str) -> Result<Answer, String> {
