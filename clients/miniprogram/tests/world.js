@@ -14,13 +14,16 @@ const { create } = require('../zhanggui.js');
 const PROGRAM = process.env.ZHANGGUI || join(__dirname, '../../../target/debug/zhanggui');
 const JSON_TYPE = { 'content-type': 'application/json' };
 
+/** Test files run side by side; each begins to look for free ports elsewhere. */
+const PORT = String(21_000 + 20 * (process.pid % 400));
+
 /** Nothing on this machine takes longer than this. */
 const WITHIN_MS = 20_000;
 
 /** Starts `zhanggui dev` on free ports with a folder of its own. */
-async function start() {
+async function start(...more) {
   const folder = mkdtempSync(join(tmpdir(), 'zhanggui-miniprogram-'));
-  const child = spawn(PROGRAM, ['dev', '--json', '--data', folder, '--port', '21000'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(PROGRAM, ['dev', '--json', '--data', folder, '--port', PORT, ...more], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = await Promise.race([
     once(createInterface(child.stdout), 'line'),
     once(child, 'exit').then(([code]) => assert.fail(`zhanggui dev ended with ${code}; is ${PROGRAM} built?`)),
