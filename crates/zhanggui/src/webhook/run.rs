@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
     call::{Answer, Failure, Letter},
@@ -25,6 +25,10 @@ use crate::{
 
 /// How many events are on their way to one endpoint at once, from this node.
 const PLACES: i64 = 16;
+
+/// How many tries use the database at once, however many endpoints there are: the rest of its queue is for customers. Nobody
+/// keeps one of these while an endpoint is called.
+const AT_DATABASE: usize = 64;
 
 /// How long a claim holds. Longer than the longest call.
 const LEASE: SignedDuration = SignedDuration::from_mins(2);
@@ -78,6 +82,7 @@ type Ended = Result<(tokio::task::Id, Result<(), DatabaseError>), tokio::task::J
 
 struct Runner {
     app: Arc<App>,
+    at_database: Arc<Semaphore>,
     sending: JoinSet<Result<(), DatabaseError>>,
     /// The endpoint of each task.
     endpoint_of: HashMap<tokio::task::Id, String>,
@@ -87,7 +92,8 @@ struct Runner {
 
 impl Runner {
     fn new(app: Arc<App>) -> Self {
-        Self { app, sending: JoinSet::new(), endpoint_of: HashMap::new(), busy: HashMap::new() }
+        let at_database = Arc::new(Semaphore::new(AT_DATABASE));
+        Self { app, at_database, sending: JoinSet::new(), endpoint_of: HashMap::new(), busy: HashMap::new() }
     }
 
     /// Starts what can be started and gives the number.
@@ -128,9 +134,10 @@ impl Runner {
     }
 
     fn send(&mut self, claim: Claim) {
-        let (app, endpoint) = (Arc::clone(&self.app), claim.endpoint_id.clone());
+        let (app, at_database) = (Arc::clone(&self.app), Arc::clone(&self.at_database));
+        let endpoint = claim.endpoint_id.clone();
         *self.busy.entry(endpoint.clone()).or_default() += 1;
-        let task = self.sending.spawn(async move { attempt(&app, claim).await });
+        let task = self.sending.spawn(async move { attempt(&app, &at_database, claim).await });
         self.endpoint_of.insert(task.id(), endpoint);
     }
 
@@ -161,9 +168,12 @@ impl Runner {
 }
 
 /// One try: read the event, send it, write down what came of it.
-async fn attempt(app: &Arc<App>, claim: Claim) -> Result<(), DatabaseError> {
+async fn attempt(app: &Arc<App>, at_database: &Semaphore, claim: Claim) -> Result<(), DatabaseError> {
+    let place = at_database.acquire().await;
+    let body = body(app, claim.position).await?;
+    drop(place);
     let started = app.now();
-    let answer = match body(app, claim.position).await? {
+    let answer = match body {
         Some(body) => {
             let (id, timestamp_s) = (claim.event_id.clone(), started.as_second());
             let signature = sign(&claim.secrets, &id, timestamp_s, &body);
@@ -189,6 +199,7 @@ async fn attempt(app: &Arc<App>, claim: Claim) -> Result<(), DatabaseError> {
         answer: answer.ok().map(|answer| answer.start),
     };
     let writing = Arc::clone(app);
+    let _place = at_database.acquire().await;
     app.database
         .write(move |tx| {
             store::finish(tx, &writing.seal, &claim, &attempted, verdict)?;

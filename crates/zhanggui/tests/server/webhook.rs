@@ -27,6 +27,7 @@ on_both_databases!(
     a_redirect_is_not_followed_and_a_huge_answer_is_not_read,
     an_endpoint_that_answers_late_gets_the_same_event_again,
     a_slow_endpoint_delays_no_other,
+    as_many_endpoints_as_there_may_be_are_told_at_once,
     a_node_that_dies_while_it_sends_leaves_nothing_unsent,
     two_nodes_send_every_event_once_and_in_order,
     an_endpoint_that_is_deleted_while_it_is_called_is_gone,
@@ -349,6 +350,20 @@ async fn a_slow_endpoint_delays_no_other(world: &mut World) {
     for receiver in [&slow, &quick] {
         assert!(receiver.sequences().values().all(|sequences| *sequences == [1, 2, 3]));
     }
+}
+
+async fn as_many_endpoints_as_there_may_be_are_told_at_once(world: &mut World) {
+    let receiver = Receiver::start().await;
+    let owner = world.merchant(&[Scope::Admin]).await;
+    for _ in 0..100 {
+        owner.post("/v1/webhooks", &json!({ "url": receiver.url })).await.json(201);
+    }
+    const SUBJECTS: [&str; 16] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"];
+    for subject in SUBJECTS {
+        happen(world, Type::PushReceived, subject).await;
+    }
+    assert_eq!(send(world).await, 100 * SUBJECTS.len());
+    assert_eq!(receiver.received().len(), 100 * SUBJECTS.len(), "no try was refused by the database");
 }
 
 async fn a_node_that_dies_while_it_sends_leaves_nothing_unsent(world: &mut World) {
