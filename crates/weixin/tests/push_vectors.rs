@@ -90,7 +90,7 @@ fn reason(error: PushError) -> &'static str {
         PushError::Open(OpenError::Padding) => "bad_padding",
         PushError::Open(OpenError::Length) => "bad_length",
         PushError::Open(OpenError::OtherApp) => "appid_mismatch",
-        PushError::Fields(FieldsError::Dtd) => "xml_doctype",
+        PushError::Fields(FieldsError::Dtd) | PushError::Envelope(FieldsError::Dtd) => "xml_doctype",
         other => panic!("{other:?} has no word"),
     }
 }
@@ -124,6 +124,22 @@ fn a_push_is_read_as_others_read_it_and_a_bad_one_is_refused_for_the_same_reason
     }
     println!("{accepted} accepted, {refused} refused");
     assert!(accepted > 30 && refused > 20);
+}
+
+#[test]
+fn a_sealed_push_that_cannot_be_read_is_never_called_genuine() {
+    let noise: [&[u8]; 6] = [b"", b"{", b"<xml>", b"<!DOCTYPE a><xml/>", b"\xff\xfe", b"{\"Encrypt\":7}"];
+    let mut refused = 0;
+    for vector in all("message_inbound") {
+        // The query is WeChat's own and fresh; whoever has seen it can send it with anything.
+        let query = query(&vector);
+        for body in noise.into_iter().filter(|_| query.is_sealed() && query.timestamp.is_some()) {
+            let error = receiver_of(&vector).receive(&query, body, made_at(&vector)).unwrap_err();
+            assert!(error.is_about_authenticity(), "{}: {body:?} {error:?}", vector["id"]);
+            refused += 1;
+        }
+    }
+    assert!(refused > 100, "{refused}");
 }
 
 fn check_fields(push: &Push, expect: &Value, id: &Value) {

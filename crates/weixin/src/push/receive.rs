@@ -71,7 +71,9 @@ impl Receiver {
             query.check_signature(&self.tokens)?;
             (body.to_vec(), None)
         } else {
-            let encrypt = read(body, format)?.text("Encrypt").ok_or(PushError::MissingEncrypt)?;
+            let envelope = std::str::from_utf8(body).map_err(|_| PushError::MissingEncrypt)?;
+            let envelope = Fields::read(envelope, format).map_err(PushError::Envelope)?;
+            let encrypt = envelope.text("Encrypt").ok_or(PushError::MissingEncrypt)?;
             let token = query.check_msg_signature(&self.tokens, &encrypt)?;
             let (plaintext, aes_key) = self.open(&encrypt)?;
             (plaintext, Some(AnswerKeys { token, aes_key }))
@@ -128,6 +130,9 @@ pub enum PushError {
     /// Sealed, but there is no EncodingAESKey.
     #[error("the push is sealed, but no EncodingAESKey is configured")]
     EncryptionUnexpected,
+    /// What should hold the sealed text is neither XML nor JSON. Nothing of it is signed: anybody can send it.
+    #[error("there is no sealed push to be found")]
+    Envelope(#[source] FieldsError),
     /// A sealed push without sealed text.
     #[error("the push has no Encrypt")]
     MissingEncrypt,
@@ -157,6 +162,7 @@ impl PushError {
             | Self::MsgSignatureMismatch
             | Self::EncryptionRequired
             | Self::EncryptionUnexpected
+            | Self::Envelope(_)
             | Self::MissingEncrypt
             | Self::Stale
             | Self::Open(_) => true,

@@ -49,7 +49,10 @@ pub async fn verify_url(State(app): State<Arc<App>>, Path(appid): Path<String>, 
     match push::verify_url(&query, &agreed.receiver.tokens) {
         Ok(echostr) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], echostr.to_owned()).into_response(),
         Err(error) => {
-            tracing::warn!(wechat.appid = appid, error.cause = %error, "the question for the push address was not believed");
+            // Strangers can ask, too.
+            if app.may_explain() {
+                tracing::warn!(wechat.appid = appid, error.cause = %error, "the question for the push address was not believed");
+            }
             refused(StatusCode::FORBIDDEN)
         }
     }
