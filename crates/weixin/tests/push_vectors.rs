@@ -7,8 +7,8 @@ use serde_json::Value;
 use weixin::{
     AppId, EncodingAesKey, PushToken,
     push::{
-        Answer, Content, Delivery, Event, Fields, FieldsError, Format, Mode, OpenError, Push, PushError, Query,
-        Receiver, Transfer, open, seal, signature, verify_url,
+        Answer, Content, Delivery, Event, Fields, FieldsError, Format, Message, Mode, OpenError, Push, PushError,
+        Query, Receiver, Transfer, open, seal, signature, verify_url,
     },
 };
 
@@ -331,6 +331,40 @@ fn keys_of(part: &str) -> Vec<String> {
         named.filter_map(|vector| receive(vector).ok()).map(|push| push.message.dedupe_key(&push.plaintext)).collect();
     assert!(keys.iter().all(|key| (1..=128).contains(&key.len())));
     keys
+}
+
+#[test]
+fn two_reports_without_their_number_are_two_reports() {
+    let key = |event: &str, fill: fn(Fields) -> Fields| {
+        let fields = Fields::new().with("FromUserName", "oFake").with("CreateTime", 7).with("MsgType", "event");
+        let fields = fill(fields.with("Event", event));
+        let plaintext = fields.write(Format::Json);
+        Message::from_fields(fields).unwrap().dedupe_key(plaintext.as_bytes())
+    };
+    let keys = [
+        key("subscribe_msg_sent_event", |fields| fields),
+        key("subscribe_msg_sent_event", |fields| fields.with("Something", "else")),
+        key("subscribe_msg_sent_event", |fields| fields.with("List", Fields::new().with("TemplateId", "t1"))),
+        key("subscribe_msg_sent_event", |fields| fields.with("List", Fields::new().with("TemplateId", "t2"))),
+        key("wxa_media_check", |fields| fields.with("trace_id", "").with("errcode", 0)),
+        key("wxa_media_check", |fields| fields.with("trace_id", "").with("errcode", 1)),
+    ];
+    assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), keys.len(), "{keys:?}");
+}
+
+#[test]
+fn every_try_of_virtual_payment_is_one_push() {
+    let key = |event: &str, retries: i64, order: &str| {
+        let fields = Fields::new().with("FromUserName", "oFake").with("CreateTime", 7).with("MsgType", "event");
+        let fields = fields.with("Event", event).with("RetryTimes", retries).with("BusinessCode", order);
+        let plaintext = fields.write(Format::Json);
+        Message::from_fields(fields).unwrap().dedupe_key(plaintext.as_bytes())
+    };
+    for event in ["xpay_wxpay_callback_notify", "xpay_of_tomorrow"] {
+        assert_eq!(key(event, 0, "a"), key(event, 14, "a"));
+        assert_ne!(key(event, 0, "a"), key(event, 0, "b"));
+    }
+    assert_ne!(key("something_else", 0, "a"), key("something_else", 1, "a"));
 }
 
 #[test]

@@ -7,7 +7,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::Fields;
+use super::{Fields, Format};
 
 /// The longest key that is used as it is; longer ones are hashed.
 const KEY_BYTES_MAX: usize = 128;
@@ -206,7 +206,8 @@ impl Message {
         let name = self.fields.text("Event")?;
         let who_and_when = || [name.clone(), self.from_user_name.clone(), self.create_time_s.to_string()];
         let named = |fields: &[&str]| -> Option<Vec<String>> {
-            let values = fields.iter().map(|field| self.fields.text(field)).collect::<Option<Vec<_>>>()?;
+            let said = |field: &&str| self.fields.text(field).filter(|text| !text.is_empty());
+            let values = fields.iter().map(said).collect::<Option<Vec<_>>>()?;
             Some(std::iter::once(name.clone()).chain(values).collect())
         };
         match event {
@@ -216,6 +217,9 @@ impl Message {
                 chosen.sort_unstable();
                 Some(who_and_when().into_iter().chain(chosen).collect())
             }
+            // Without numbers, two reports would look like one.
+            Event::SubscribeSent(results) if results.is_empty() => None,
+            Event::SubscribeSent(results) if results.iter().any(|result| result.msg_id.is_empty()) => None,
             Event::SubscribeSent(results) => {
                 Some(std::iter::once(name).chain(results.iter().map(|result| result.msg_id.clone())).collect())
             }
@@ -230,6 +234,9 @@ impl Message {
                 "xpay_complaint_notify" => named(&["ComplaintId", "RequestId"]).or_else(|| named(&["ComplaintId"])),
                 "retail_pay_notify" => named(&["mchid", "out_trade_no", "pay_status"]),
                 "retail_refund_notify" => named(&["mchid", "out_refund_no", "refund_status"]),
+                _ if event.starts_with("xpay_") => {
+                    Some(vec![self.fields.clone().without("RetryTimes").write(Format::Json)])
+                }
                 _ => None,
             },
         }
