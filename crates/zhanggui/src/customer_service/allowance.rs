@@ -93,15 +93,20 @@ impl Allowance {
         Ok(Self { left: self.left - 1, ..self })
     }
 
-    /// A reply that was taken out has certainly not been sent.
+    /// A reply that was taken out has certainly not been sent. Nothing is added up: what was granted meanwhile may have
+    /// replaced it.
     #[must_use]
-    pub fn given_back(self) -> Self {
-        Self { left: self.left + 1, ..self }
+    pub fn given_back(self, limits: Limits) -> Self {
+        let most = limits.message.replies.max(limits.enter.replies).max(self.left);
+        Self { left: most.min(self.left + 1), ..self }
     }
 
-    /// WeChat says that there is none left.
+    /// WeChat says that there was none left when it was `asked`. What the customer has granted meanwhile stays.
     #[must_use]
-    pub fn corrected(self, exhausted: Exhausted, now: Timestamp) -> Self {
+    pub fn corrected(self, asked: Self, exhausted: Exhausted, now: Timestamp) -> Self {
+        if self.until > asked.until {
+            return self;
+        }
         match exhausted {
             Exhausted::WindowClosed => Self { left: 0, until: self.until.min(now) },
             Exhausted::UsedUp => Self { left: 0, ..self },
@@ -134,7 +139,7 @@ mod tests {
             assert_eq!(allowance.left, left);
         }
         assert_eq!(allowance.taken(at(1)), Err(Exhausted::UsedUp));
-        assert_eq!(allowance.given_back().taken(at(48 * 3600 + 1)), Err(Exhausted::WindowClosed));
+        assert_eq!(allowance.given_back(LIMITS()).taken(at(48 * 3600 + 1)), Err(Exhausted::WindowClosed));
     }
 
     #[test]
@@ -150,8 +155,16 @@ mod tests {
     #[test]
     fn what_wechat_says_counts() {
         let allowance = Allowance::NONE.granted(LIMITS().message, at(0));
-        assert_eq!(allowance.corrected(Exhausted::UsedUp, at(5)).taken(at(6)), Err(Exhausted::UsedUp));
-        assert_eq!(allowance.corrected(Exhausted::WindowClosed, at(5)).taken(at(6)), Err(Exhausted::WindowClosed));
+        assert_eq!(allowance.corrected(allowance, Exhausted::UsedUp, at(5)).taken(at(6)), Err(Exhausted::UsedUp));
+        assert_eq!(
+            allowance.corrected(allowance, Exhausted::WindowClosed, at(5)).taken(at(6)),
+            Err(Exhausted::WindowClosed)
+        );
+        // The customer wrote again before WeChat's word came.
+        let granted = allowance.granted(LIMITS().message, at(4));
+        for exhausted in [Exhausted::UsedUp, Exhausted::WindowClosed] {
+            assert_eq!(granted.corrected(allowance, exhausted, at(5)), granted);
+        }
     }
 
     #[test]
@@ -162,7 +175,7 @@ mod tests {
     proptest! {
         /// Whatever customers and agents do: never more replies than the largest grant since the last one that counted.
         #[test]
-        fn never_more_replies_than_were_granted(steps in prop::collection::vec((0..3_u8, 0..200_000_i64), 1..60)) {
+        fn never_more_replies_than_were_granted(steps in prop::collection::vec((0..6_u8, 0..200_000_i64), 1..60)) {
             let (mut allowance, mut now, mut sent_since_grant) = (Allowance::NONE, 0, 0);
             for (step, later_s) in steps {
                 now += later_s;
@@ -172,6 +185,16 @@ mod tests {
                         let before = allowance;
                         allowance = allowance.granted(LIMITS().enter, at(now));
                         prop_assert!(allowance.left <= before.left.max(2));
+                    }
+                    2 => {
+                        let before = allowance;
+                        allowance = allowance.given_back(LIMITS());
+                        sent_since_grant -= allowance.left - before.left;
+                    }
+                    3 => allowance = allowance.corrected(allowance, Exhausted::UsedUp, at(now)),
+                    4 => {
+                        allowance = allowance.corrected(allowance, Exhausted::WindowClosed, at(now));
+                        prop_assert_eq!(allowance.left_at(at(now)), 0);
                     }
                     _ => if let Ok(next) = allowance.taken(at(now)) {
                         prop_assert!(next.left >= 0 && at(now) <= next.until);

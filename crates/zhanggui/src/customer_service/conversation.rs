@@ -141,7 +141,7 @@ pub async fn hand_over(
     JsonBody(HandOver { handler }): JsonBody<HandOver>,
 ) -> Result<Json<Value>, Problem> {
     let key = caller.key_with(Scope::Messages)?;
-    let handler = Handler::from_word(&handler).ok_or_else(handler_unknown)?;
+    let handler = handler_of(&handler)?;
     let (changing, now) = (Arc::clone(&app), app.now());
     let change = move |conversation: &mut Conversation, tx: &mut Tx| {
         if conversation.handler == handler {
@@ -226,7 +226,7 @@ pub async fn typing(
     let request = weixin::mini_program::typing::Request {
         touser: conversation.openid.clone(),
         command,
-        business_id: super::send::business_id(&conversation),
+        business_id: conversation.business_id.clone(),
     };
     match app.mini_program.typing(&app.access_tokens, &credential, &request).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use weixin::{
     OpenId, Verified,
-    mini_program::media_upload::MEDIA_VALID_S,
+    mini_program::{BusinessId, media_upload::MEDIA_VALID_S},
     push::{Answer, Content as Pushed, Event as PushedEvent, Fields, Format, Message as PushedMessage, Push, Transfer},
 };
 
@@ -89,7 +89,7 @@ impl Intake<'_> {
             // Nobody we could answer. WeChat's agents can, and the push itself is kept.
             tracing::warn!(
                 wechat.appid = self.mini_program.appid.as_str(),
-                "a message came from something else than an openid"
+                "a message came from somebody who cannot be answered: its openid or BusinessId is none"
             );
             return Ok(Handler::Wechat);
         };
@@ -153,7 +153,7 @@ impl Intake<'_> {
                 let data = json!({ "appid": appid, "customer": customer, "choices": choices });
                 tell(tx, event::Type::SubscriptionChanged, &customer, data)
             }
-            PushedEvent::SubscribeSent(results) => {
+            PushedEvent::SubscribeSent(results) if !results.is_empty() => {
                 results.iter().try_for_each(|result| subscribe_message::arrived(tx, app, now, appid, result))
             }
             PushedEvent::MediaCheck { trace_id, errcode, suggest, label } => {
@@ -168,7 +168,9 @@ impl Intake<'_> {
                 let data = json!({ "appid": appid, "order": order, "fields": all_fields(&pushed.fields) });
                 tell(tx, event::Type::ShippingReported, &subject, data)
             }
-            PushedEvent::Other { event: word } => {
+            // A report without results is told as it came.
+            PushedEvent::SubscribeSent(_) | PushedEvent::Other { .. } => {
+                let word = pushed.fields.text("Event");
                 let data = json!({ "appid": appid, "event": word, "fields": all_fields(&pushed.fields) });
                 tell(tx, event::Type::PushReceived, appid, data)
             }
@@ -234,6 +236,10 @@ impl Intake<'_> {
     fn conversation(&self, tx: &mut Tx, pushed: &PushedMessage) -> Result<Option<Conversation>, DatabaseError> {
         let Some(customer_id) = self.customer(tx, pushed)? else { return Ok(None) };
         let business_id = pushed.business_id.as_deref().unwrap_or_default();
+        // An answer would have to name it.
+        if !business_id.is_empty() && BusinessId::parse(business_id).is_err() {
+            return Ok(None);
+        }
         let parties = Parties { appid: self.mini_program.appid.as_str(), customer_id: &customer_id, business_id };
         let new_id = id::new(id::Kind::Conversation, self.now, &self.app.entropy);
         store::conversation::of(tx, &parties, &new_id, self.agreed.handler, self.now).map(Some)

@@ -22,7 +22,7 @@ mod unanswered;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use weixin::{AppId, OpenId};
+use weixin::{AppId, OpenId, mini_program::BusinessId};
 
 use self::allowance::Allowance;
 pub use conversation::{hand_over, list, mark_read, messages, read, typing};
@@ -74,7 +74,7 @@ pub struct Conversation {
     /// The customer at the app.
     pub openid: OpenId,
     /// The sub-merchant that the customer talks to, if the app has some.
-    pub business_id: Option<String>,
+    pub business_id: Option<BusinessId>,
     /// Who answers the next message.
     pub handler: Handler,
     /// Where the customer last entered from; the page chooses it, so anybody can.
@@ -100,7 +100,7 @@ impl Conversation {
             "id": self.id,
             "appid": self.appid,
             "customer": self.customer_id,
-            "business_id": self.business_id,
+            "business_id": self.business_id.as_ref().map(BusinessId::as_str),
             "handler": self.handler.as_str(),
             "session_from": self.session_from,
             "unread": self.unread,

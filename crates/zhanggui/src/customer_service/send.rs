@@ -13,7 +13,7 @@ use serde_json::json;
 use weixin::{
     FieldError,
     mini_program::{
-        Again, BusinessId, ErrCode, MediaId, PagePath, WebUrl,
+        Again, ErrCode, MediaId, PagePath, WebUrl,
         custom_send::{self, Card, CardTitle, Link, LinkDescription, Request},
         message_text::MessageText,
     },
@@ -22,10 +22,12 @@ use weixin_client::SendError;
 
 use super::{
     Conversation,
-    allowance::Exhausted,
+    allowance::{Allowance, Exhausted},
     message::{Content, Direction, Message, State},
     picture::{self, MediaError},
+    rules,
     store::{self, message::Place},
+    unanswered,
 };
 use crate::{
     app::App,
@@ -136,9 +138,9 @@ pub(super) async fn send_queued(app: &Arc<App>, conversation_id: &str) -> Result
             Claim::Send(conversation, message) => (*conversation, *message),
         };
         let outcome = call(app, &conversation, &message).await;
-        let waiting = outcome.why_again();
+        let (waiting, asked) = (outcome.why_again(), conversation.allowance);
         let (recording, now) = (Arc::clone(app), app.now());
-        app.database.write(move |tx| record(tx, &recording, now, &message, &outcome)).await?;
+        app.database.write(move |tx| record(tx, &recording, now, asked, &message, &outcome)).await?;
         app.event_wake.notify_waiters();
         if let Some(why) = waiting {
             return Ok(Ended::Waiting(why));
@@ -165,7 +167,7 @@ fn claim(tx: &mut Tx, app: &App, now: Timestamp, conversation_id: &str) -> Resul
         if now.duration_since(message.updated) < SENDING_MAX {
             return Ok(Claim::SomebodyElse);
         }
-        settle(tx, app, now, &conversation, &message, State::Unknown)?;
+        settle(tx, app, now, conversation, &message, State::Unknown)?;
         return Ok(Claim::Settled);
     }
     if !store::message::change(tx, &message.id, State::Queued, State::Sending, now)? {
@@ -215,9 +217,10 @@ async fn call(app: &Arc<App>, conversation: &Conversation, message: &Message) ->
         },
     };
     let request = match wire_message(&message.content, media_id) {
-        Ok(content) => {
-            Request { business_id: business_id(conversation), ..Request::new(conversation.openid.clone(), content) }
-        }
+        Ok(content) => Request {
+            business_id: conversation.business_id.clone(),
+            ..Request::new(conversation.openid.clone(), content)
+        },
         Err(error) => return Called::Refused { errcode: None, why: error.to_string() },
     };
     let error = match app.mini_program.custom_send(&app.access_tokens, &credential, &request).await {
@@ -261,23 +264,21 @@ fn wire_message(content: &Content, media_id: Option<MediaId>) -> Result<custom_s
     })
 }
 
-/// The sub-merchant that the customer talks to.
-pub(super) fn business_id(conversation: &Conversation) -> Option<BusinessId> {
-    conversation.business_id.as_ref().and_then(|id| BusinessId::parse(id.as_str()).ok())
-}
-
-/// Writes down what became of a reply.
-fn record(tx: &mut Tx, app: &App, now: Timestamp, message: &Message, called: &Called) -> Result<(), DatabaseError> {
+/// Writes down what became of a reply. `asked` is the allowance as it was when WeChat was asked.
+fn record(
+    tx: &mut Tx,
+    app: &App,
+    now: Timestamp,
+    asked: Allowance,
+    message: &Message,
+    called: &Called,
+) -> Result<(), DatabaseError> {
     let mut conversation = store::conversation::find(tx, &message.conversation_id)?.ok_or(DatabaseError::NotFound)?;
     match called {
-        Called::Sent => {
-            answered(&mut conversation, message);
-            settle(tx, app, now, &conversation, message, State::Sent)?;
-        }
+        Called::Sent => settle(tx, app, now, conversation, message, State::Sent)?,
         Called::Unknown(why) => {
             tracing::warn!(message.id = message.id, error.cause = why, "nobody knows whether a reply arrived");
-            answered(&mut conversation, message);
-            settle(tx, app, now, &conversation, message, State::Unknown)?;
+            settle(tx, app, now, conversation, message, State::Unknown)?;
         }
         Called::Again(why) => {
             tracing::info!(message.id = message.id, error.cause = why, "a reply was not taken and is tried again");
@@ -297,27 +298,40 @@ fn record(tx: &mut Tx, app: &App, now: Timestamp, message: &Message, called: &Ca
                 "a reply was refused"
             );
             conversation.allowance = match *errcode {
-                Some(ErrCode::RESPONSE_TIME) => conversation.allowance.corrected(Exhausted::WindowClosed, now),
-                Some(ErrCode::RESPONSE_COUNT) => conversation.allowance.corrected(Exhausted::UsedUp, now),
-                _ => conversation.allowance.given_back(),
+                Some(ErrCode::RESPONSE_TIME) => conversation.allowance.corrected(asked, Exhausted::WindowClosed, now),
+                Some(ErrCode::RESPONSE_COUNT) => conversation.allowance.corrected(asked, Exhausted::UsedUp, now),
+                _ => conversation.allowance.given_back(app.config.reply_limits),
             };
-            settle(tx, app, now, &conversation, message, State::Failed { errcode: errcode.map(|code| code.0) })?;
+            settle(tx, app, now, conversation, message, State::Failed { errcode: errcode.map(|code| code.0) })?;
         }
     }
-    store::conversation::save(tx, &conversation)?;
-    if store::message::next_to_send(tx, app, &conversation.id)?.is_none() {
-        job::cancel(tx, Kind::SendMessages, &conversation.id)?;
+    if store::message::next_to_send(tx, app, &message.conversation_id)?.is_none() {
+        job::cancel(tx, Kind::SendMessages, &message.conversation_id)?;
     }
     Ok(())
 }
 
-/// A person or a system has answered, so the customer does not wait any more. What a rule says is no answer.
-fn answered(conversation: &mut Conversation, message: &Message) {
-    let by_rule = message.author.as_deref().is_some_and(|author| author.starts_with("rule:"));
-    // What the customer wrote after the reply was posted still waits.
-    if !by_rule && conversation.waiting_since.is_some_and(|since| since <= message.created) {
-        conversation.waiting_since = None;
+/// A person or a system has answered, so the customer waits at most for an answer to what was written after the reply was
+/// posted. What a rule says is no answer.
+fn answered(
+    tx: &mut Tx,
+    app: &App,
+    now: Timestamp,
+    conversation: &mut Conversation,
+    reply: &Message,
+) -> Result<(), DatabaseError> {
+    let by_rule = reply.author.as_deref().is_some_and(|author| author.starts_with("rule:"));
+    if by_rule || conversation.waiting_since.is_none_or(|since| since > reply.created) {
+        return Ok(());
     }
+    conversation.waiting_since = store::message::first_said_after(tx, reply)?;
+    if let Some((since, mini_program)) =
+        conversation.waiting_since.zip(app.config.app(Some(conversation.appid.as_str())))
+    {
+        let rules = rules::of_app(tx, mini_program)?;
+        unanswered::schedule(tx, &rules, &conversation.id, since, now)?;
+    }
+    Ok(())
 }
 
 fn requeue(tx: &mut Tx, now: Timestamp, message: &Message) -> Result<(), DatabaseError> {
@@ -327,12 +341,12 @@ fn requeue(tx: &mut Tx, now: Timestamp, message: &Message) -> Result<(), Databas
     Err(DatabaseError::Aborted)
 }
 
-/// Ends a reply that was being sent.
+/// Ends a reply that was being sent, and saves its conversation.
 fn settle(
     tx: &mut Tx,
     app: &App,
     now: Timestamp,
-    conversation: &Conversation,
+    mut conversation: Conversation,
     message: &Message,
     state: State,
 ) -> Result<(), DatabaseError> {
@@ -345,7 +359,11 @@ fn settle(
         State::Unknown => event::Type::MessageUnknown,
         _ => event::Type::MessageFailed,
     };
-    tell(tx, app, now, kind, conversation, &Message { state, ..message.clone() })
+    if matches!(state, State::Sent | State::Unknown) {
+        answered(tx, app, now, &mut conversation, message)?;
+    }
+    store::conversation::save(tx, &conversation)?;
+    tell(tx, app, now, kind, &conversation, &Message { state, ..message.clone() })
 }
 
 fn tell(

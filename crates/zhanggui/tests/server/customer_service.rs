@@ -5,7 +5,7 @@ use weixin::{mini_program::custom_send, push::Format};
 use weixin_simulator::{Fault, FaultKind, PUSH, Phone as WechatPhone, Session, Speaker};
 use zhanggui::{api_key::Scope, params};
 
-use crate::support::{DEMO, Merchant, World, on_both_databases};
+use crate::support::{DEMO, Http, Merchant, World, on_both_databases};
 
 on_both_databases!(
     lesson_31_by_default_wechats_agents_get_every_message_and_no_event,
@@ -19,6 +19,8 @@ on_both_databases!(
     a_crash_while_sending_leaves_the_reply_unknown,
     wechat_is_busy_once_and_the_reply_is_sent_by_the_second_try,
     wechat_stays_busy_and_the_reply_fails_and_is_given_back,
+    what_was_written_after_a_slow_reply_was_posted_still_waits,
+    what_is_given_back_is_not_added_to_a_new_grant,
     lesson_29_a_storm_of_stale_tokens_fetches_one_and_sends_every_reply_once,
     replies_keep_their_order,
     wechat_is_away_pushes_are_answered_and_replies_wait,
@@ -239,12 +241,14 @@ async fn a_crash_while_sending_leaves_the_reply_unknown(world: &mut World) {
     desk.reply(&conversation, "a1", "hello").await.json(201);
     // As a process leaves it that dies after asking WeChat.
     const DIED: &str = "UPDATE message SET state = 'sending' WHERE client_id = 'a1'";
+    const WAITS: &str = "UPDATE conversation SET waiting_since_ms = (SELECT MIN(created_ms) FROM message)";
     const JOB: &str = "
         INSERT INTO job (kind, subject, run_ms, attempts, leased_ms, fence, created_ms)
         VALUES ('message.send', $1, 0, 0, 0, 0, 0)";
     let subject = conversation.clone();
     let die = move |tx: &mut zhanggui::database::Tx| {
         tx.execute(DIED, &[])?;
+        tx.execute(WAITS, &[])?;
         tx.execute(JOB, params![subject.as_str()])
     };
     world.database().write(die).await.unwrap();
@@ -254,6 +258,8 @@ async fn a_crash_while_sending_leaves_the_reply_unknown(world: &mut World) {
     world.run_jobs().await;
     assert_eq!(messages(&desk, &conversation).await[0]["state"], "unknown");
     assert_eq!(read_by(&phone), ["hello"]);
+    // The customer has perhaps read it.
+    assert!(world.only_conversation(&desk).await["waiting_since"].is_null());
 }
 
 async fn wechat_is_busy_once_and_the_reply_is_sent_by_the_second_try(world: &mut World) {
@@ -285,8 +291,42 @@ async fn wechat_stays_busy_and_the_reply_fails_and_is_given_back(world: &mut Wor
     assert_eq!(read_by(&phone), ["hello"]);
 }
 
-async fn lesson_29_a_storm_of_stale_tokens_fetches_one_and_sends_every_reply_once(world: &mut World) {
+async fn what_was_written_after_a_slow_reply_was_posted_still_waits(world: &mut World) {
+    world.shop.push.more = RULES;
     let (desk, phone) = desk(world, "desk").await;
+    let conversation = write(world, &desk, &phone, "hello").await;
+    world.sim.inject(Fault::on(custom_send::PATH, FaultKind::Errcode(-1)));
+    assert_eq!(desk.reply(&conversation, "a1", "hello").await.json(201)["state"], "queued");
+    world.clock.advance_s(1);
+    write(world, &desk, &phone, "and where is my order?").await;
+    let asked = messages(&desk, &conversation).await[0]["created_at"].clone();
+    world.clock.advance_s(10);
+    world.run_jobs().await;
+    assert_eq!(read_by(&phone), ["hello"]);
+    assert_eq!(world.only_conversation(&desk).await["waiting_since"], asked);
+    // The rule about waiting counts from the question.
+    world.clock.advance_s(10 * 60);
+    world.run_jobs().await;
+    assert_eq!(read_by(&phone), ["hello", "请稍等"]);
+}
+
+async fn what_is_given_back_is_not_added_to_a_new_grant(world: &mut World) {
+    let (desk, phone) = desk(world, "desk").await;
+    let conversation = write(world, &desk, &phone, "hello").await;
+    world.sim.inject(Fault::on(custom_send::PATH, FaultKind::Errcode(-1)));
+    assert_eq!(desk.reply(&conversation, "a1", "hello").await.json(201)["state"], "queued");
+    world.clock.advance_s(1);
+    write(world, &desk, &phone, "hello?").await;
+    world.sim.inject(Fault::on(custom_send::PATH, FaultKind::Errcode(40003)));
+    world.clock.advance_s(10);
+    world.run_jobs().await;
+    assert_eq!(messages(&desk, &conversation).await[0]["errcode"], json!(null), "the question is the latest");
+    assert_eq!(messages(&desk, &conversation).await[1]["errcode"], 40003);
+    assert_eq!(world.only_conversation(&desk).await["reply_allowance"]["left"], 5);
+}
+
+async fn lesson_29_a_storm_of_stale_tokens_fetches_one_and_sends_every_reply_once(world: &mut World) {
+    let (desk, _) = desk(world, "desk").await;
     let mut conversations = Vec::new();
     for name in ["li", "wang", "zhao", "qian"] {
         let phone = world.sim.phone(&DEMO.appid(), name).unwrap();
@@ -299,8 +339,14 @@ async fn lesson_29_a_storm_of_stale_tokens_fetches_one_and_sends_every_reply_onc
         page["conversations"].as_array().unwrap().iter().map(|c| c["id"].as_str().unwrap().to_owned()).collect();
     let fetched = |world: &World| world.calls(weixin::mini_program::stable_token::PATH).len();
     assert_eq!(fetched(world), 0);
-    // The first token is refused by every call that uses it.
-    world.sim.inject(Fault::on(custom_send::PATH, FaultKind::Errcode(42001)).times(4));
+    desk.reply(&ids[0], "a0", "welcome").await.json(201);
+    // Another program of the merchant takes a new token by force: the one that is kept here is dead at once.
+    let by_force = json!({
+        "grant_type": "client_credential", "appid": DEMO.appid, "secret": DEMO.secret, "force_refresh": true,
+    });
+    let wechat = Http::new(world.sim.base_url());
+    wechat.post(weixin::mini_program::stable_token::PATH, None, &by_force).await.json(200);
+    assert_eq!(fetched(world), 2);
     let posts: Vec<_> = ids
         .iter()
         .map(|id| {
@@ -315,11 +361,13 @@ async fn lesson_29_a_storm_of_stale_tokens_fetches_one_and_sends_every_reply_onc
         world.clock.advance_s(60);
         world.run_jobs().await;
     }
-    assert!(fetched(world) <= 2 + 4, "{} tokens were fetched", fetched(world));
+    let refused = world.calls(custom_send::PATH).len() - ids.len() - 1;
+    println!("{refused} calls were refused for their token");
+    assert!(refused > 0);
+    assert_eq!(fetched(world), 3, "one for all of them");
     for phone in &conversations {
-        assert_eq!(read_by(phone), ["hello"]);
+        assert_eq!(read_by(phone).iter().filter(|text| *text == "hello").count(), 1);
     }
-    assert_eq!(read_by(&phone), ["hello"]);
 }
 
 async fn replies_keep_their_order(world: &mut World) {

@@ -411,7 +411,11 @@ async fn a_kind_of_message_that_nobody_knows_is_kept_and_forwarded(world: &mut W
     // From something that is not an openid: nobody to answer here, but WeChat's agents may.
     let reply = pusher.push(&text_message("somebody at all", 2, now_s, "hello"), now_s).await;
     assert!(matches!(pusher.understand(&reply), Answer::Transfer(_)));
-    assert_eq!(world.number("SELECT COUNT(*) AS n FROM push").await, 2);
+    // Of a sub-merchant that no answer could name.
+    let reply = pusher.push(&text_message(OPENID, 3, now_s, "hello").with("BusinessId", "a b"), now_s).await;
+    assert!(matches!(pusher.understand(&reply), Answer::Transfer(_)));
+    assert_eq!(world.number("SELECT COUNT(*) AS n FROM push").await, 3);
+    assert_eq!(messages(&desk).await.len(), 1);
 }
 
 async fn what_the_platform_reports_becomes_an_event(world: &mut World) {
@@ -438,6 +442,7 @@ async fn what_the_platform_reports_becomes_an_event(world: &mut World) {
             .with("merchant_id", DEMO.mchid)
             .with("merchant_trade_no", number.as_str()),
         event(NO_CUSTOMER, now_s, "wxa_punish_event").with("punish_id", "p\u{0}1"),
+        event(openid, now_s, "subscribe_msg_sent_event").with("Results", "none that we know"),
     ] {
         success(&pusher.push(&content, now_s).await);
         success(&pusher.push(&content, now_s).await);
@@ -445,12 +450,13 @@ async fn what_the_platform_reports_becomes_an_event(world: &mut World) {
     let page =
         desk.get("/v1/events?types=subscription.changed,media.checked,shipping.reported,push.received").await.json(200);
     let events = page["events"].as_array().unwrap();
-    assert_eq!(events.len(), 4, "{page}");
+    assert_eq!(events.len(), 5, "{page}");
     assert_eq!(events[0]["data"]["customer"], phone.customer);
     assert_eq!(events[0]["data"]["choices"][1], json!({ "template_id": "t2", "status": "reject" }));
     assert_eq!(events[1]["data"]["suggest"], "risky");
     assert_eq!((&events[2]["subject"], &events[2]["data"]["order"]), (&json!(order), &json!(order)));
     assert_eq!(events[3]["data"]["fields"]["punish_id"], "p\u{0}1");
+    assert_eq!(events[4]["data"]["fields"]["Results"], "none that we know");
 }
 
 async fn pushes_out_of_order_are_sorted_by_the_time_they_were_said(world: &mut World) {

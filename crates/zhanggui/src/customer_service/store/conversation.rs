@@ -147,7 +147,7 @@ fn read(row: &Row) -> Result<Conversation, DatabaseError> {
         appid: row.parsed("appid")?,
         customer_id: row.text("customer_id")?.to_owned(),
         openid: row.parsed("openid")?,
-        business_id: Some(row.text("business_id")?.to_owned()).filter(|id| !id.is_empty()),
+        business_id: if row.text("business_id")?.is_empty() { None } else { Some(row.parsed("business_id")?) },
         handler: handler.ok_or_else(|| row.impossible("handler", "somebody who answers"))?,
         session_from: row.opt_text("session_from")?.map(str::to_owned),
         unread: row.int("unread")?,

@@ -165,6 +165,23 @@ pub(in crate::customer_service) fn change(
     Ok(tx.execute(CHANGE, params![id, from.as_str(), to.as_str(), to.errcode(), begun, ms(now)])? == 1)
 }
 
+const FIRST_SAID_AFTER: &str = "
+    SELECT MIN(created_ms) AS first_ms
+    FROM message
+    WHERE conversation_id = $1
+      AND direction = 'in'
+      AND handler <> 'wechat'
+      AND created_ms > $2";
+
+/// When the first message came that we answer and that whoever posted this reply cannot have seen.
+pub(in crate::customer_service) fn first_said_after(
+    tx: &mut Tx,
+    reply: &Message,
+) -> Result<Option<Timestamp>, DatabaseError> {
+    let row = tx.query_one(FIRST_SAID_AFTER, params![reply.conversation_id.as_str(), ms(reply.created)])?;
+    Ok(row.opt_int("first_ms")?.map(from_ms))
+}
+
 const COUNT_AFTER: &str = "
     SELECT COUNT(*) AS n
     FROM message
