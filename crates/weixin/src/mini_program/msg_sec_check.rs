@@ -160,7 +160,8 @@ impl From<Suggest> for String {
 pub struct Verdict {
     /// The advice.
     pub suggest: Suggest,
-    /// What was found; [`label_meaning`] tells.
+    /// What was found: 100 nothing, 10001 advertisement, 20001 politics, 20002 sex, 20003 abuse, 20006 crime, 20008 fraud,
+    /// 20012 vulgarity, 20013 copyright, 21000 something else.
     pub label: i64,
 }
 
@@ -209,22 +210,6 @@ impl Response {
             "trace_id": self.trace_id,
         })
         .to_string()
-    }
-}
-
-/// What a label stands for.
-pub fn label_meaning(label: i64) -> &'static str {
-    match label {
-        100 => "nothing found",
-        10001 => "advertisement",
-        20001 => "politics",
-        20002 => "sex",
-        20003 => "abuse",
-        20006 => "crime",
-        20008 => "fraud",
-        20012 => "vulgarity",
-        20013 => "copyright",
-        _ => "something else",
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Fields, Format, Message, Mode, OpenError, Query, fields::FieldsError
 use crate::{AppId, EncodingAesKey, PushToken, Verified};
 
 /// How old a push in clear text may be, in seconds. Its signature does not cover the body, so an address that somebody saw
-/// carries any message for as long as this. WeChat repeats within half a minute.
+/// carries any message for as long as this. No source says when WeChat repeats one; ten minutes leave room for it.
 pub const PLAIN_AGE_S_MAX: i64 = 10 * 60;
 
 /// How old a sealed push may be, in seconds: some events are repeated for twelve hours and more. Whoever takes it must know
