@@ -152,7 +152,7 @@ pub fn arrived(
     appid: &str,
     result: &SubscribeResult,
 ) -> Result<(), DatabaseError> {
-    let message = store::find_by_msg_id(tx, &result.msg_id)?;
+    let message = store::find_by_msg_id(tx, appid, &result.msg_id)?;
     let subject = message.as_ref().map_or(appid, |message| message.order_id.as_str());
     let data = json!({
         "appid": appid,

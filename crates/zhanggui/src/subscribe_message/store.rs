@@ -44,9 +44,18 @@ pub(super) fn find(tx: &mut Tx, order_id: &str, name: &str) -> Result<Option<Sub
     one(tx, "WHERE order_id = $1 AND name = $2", params![order_id, name])
 }
 
-/// The message that WeChat has under this number.
-pub(super) fn find_by_msg_id(tx: &mut Tx, msg_id: &str) -> Result<Option<SubscribeMessage>, DatabaseError> {
-    one(tx, "WHERE msg_id = $1 LIMIT 1", params![msg_id])
+const OF_NUMBER: &str = "
+    WHERE msg_id = $1
+      AND EXISTS (SELECT 1 FROM shop_order WHERE shop_order.id = subscribe_message.order_id AND shop_order.appid = $2)
+    LIMIT 1";
+
+/// The message to a customer of the app that WeChat has under this number.
+pub(super) fn find_by_msg_id(
+    tx: &mut Tx,
+    appid: &str,
+    msg_id: &str,
+) -> Result<Option<SubscribeMessage>, DatabaseError> {
+    one(tx, OF_NUMBER, params![msg_id, appid])
 }
 
 fn one(tx: &mut Tx, condition: &'static str, values: &[Value]) -> Result<Option<SubscribeMessage>, DatabaseError> {

@@ -160,7 +160,7 @@ fn enter(openid: &str, now_s: i64, session_from: &str) -> Fields {
     event(openid, now_s, "user_enter_tempsession").with("SessionFrom", session_from)
 }
 
-fn event(openid: &str, now_s: i64, name: &str) -> Fields {
+pub(crate) fn event(openid: &str, now_s: i64, name: &str) -> Fields {
     Fields::new()
         .with("ToUserName", "gh_fake00000001")
         .with("FromUserName", openid)

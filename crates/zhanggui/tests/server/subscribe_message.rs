@@ -4,15 +4,19 @@
 use serde_json::{Value, json};
 use weixin::{
     mini_program::{phone_number, subscribe_send},
-    push::Format,
+    push::{Fields, Format},
 };
 use weixin_simulator::{Consent, DEMO_PAID_TEMPLATE_ID, DEMO_SHIPPED_TEMPLATE_ID, Fault, FaultKind};
-use zhanggui::api_key::Scope;
+use zhanggui::{api_key::Scope, database::Tx};
 
-use crate::support::{Merchant, Phone, World, on_both_databases};
+use crate::{
+    push,
+    support::{Merchant, Phone, World, on_both_databases},
+};
 
 on_both_databases!(
     a_customer_who_agreed_is_told_once_that_the_order_is_paid,
+    a_report_about_a_message_finds_the_order_of_its_own_app,
     a_customer_who_did_not_agree_is_told_nothing,
     the_shop_tells_that_it_has_shipped_once_however_often_it_asks,
     a_time_out_leaves_the_message_unknown,
@@ -75,6 +79,34 @@ async fn a_customer_who_agreed_is_told_once_that_the_order_is_paid(world: &mut W
     assert_eq!(types.iter().filter(|kind| **kind == "subscription.changed").count(), 1);
     assert!(types.contains(&"subscribe_message.settled"), "{types:?}");
     assert_eq!(states(world).await, ["sent"]);
+}
+
+async fn a_report_about_a_message_finds_the_order_of_its_own_app(world: &mut World) {
+    let (merchant, phone, order) = shop(world).await;
+    agree(&phone, DEMO_PAID_TEMPLATE_ID);
+    phone.pay(&order).await;
+    world.settle().await;
+    let number = world
+        .database()
+        .read(|tx| tx.query_one("SELECT msg_id FROM subscribe_message", &[])?.text("msg_id").map(str::to_owned));
+    let number = number.await.unwrap();
+    let report = |time_s: i64| {
+        let result = Fields::new().with("TemplateId", "t1").with("MsgID", number.as_str()).with("ErrorCode", "0");
+        push::event(phone.wechat.openid().as_str(), time_s, "subscribe_msg_sent_event").with("List", result)
+    };
+    let (pusher, now_s) = (world.pusher(Format::Json), world.now_s());
+    assert_eq!(pusher.push(&report(now_s), now_s).await.status, 200);
+    let latest = async || {
+        let page = merchant.get("/v1/events?types=subscribe_message.settled").await.json(200);
+        page["events"].as_array().unwrap().last().unwrap()["data"]["message"].clone()
+    };
+    assert_eq!(latest().await["order"], order);
+    // Numbers of two apps may be the same.
+    let move_away = |tx: &mut Tx| tx.execute("UPDATE shop_order SET appid = 'wxfake000000000002'", &[]);
+    world.database().write(move_away).await.unwrap();
+    world.database().write(|tx| tx.execute("DELETE FROM push", &[])).await.unwrap();
+    assert_eq!(pusher.push(&report(now_s), now_s).await.status, 200);
+    assert_eq!(latest().await, json!(null));
 }
 
 async fn a_customer_who_did_not_agree_is_told_nothing(world: &mut World) {
