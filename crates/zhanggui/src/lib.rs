@@ -34,6 +34,7 @@ pub mod payment;
 pub mod product;
 pub mod refund;
 pub mod seal;
+pub mod sending;
 pub mod session;
 pub mod subscribe_message;
 pub mod webhook;

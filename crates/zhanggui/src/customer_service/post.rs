@@ -3,7 +3,7 @@
 //! The author names each reply (`client_id`), so that posting it twice over a weak link is one reply. The answer waits for
 //! WeChat: it says `sent`, `failed`, or `unknown`, or `queued` if WeChat asks for patience.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use axum::{
@@ -11,7 +11,7 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use weixin::{
     FieldError,
@@ -32,13 +32,8 @@ use crate::{
     app::App,
     database::{DatabaseError, Tx},
     http::{Caller, Code, JsonBody, Problem},
+    sending::{self, SAFETY_NET},
 };
-
-/// How long the answer waits for WeChat. What takes longer is told by an event.
-const WAIT: Duration = Duration::from_secs(12);
-
-/// When a reply is sent that was written down but whose author's node died at once.
-const SAFETY_NET: SignedDuration = SignedDuration::from_secs(5);
 
 /// Posts a reply.
 ///
@@ -62,13 +57,8 @@ pub async fn post(
         Posted::Known(message_id) => (message_id, StatusCode::OK),
         Posted::Refused(problem) => return Err(problem()),
     };
-    // A reply that was begun goes on when the author stops waiting.
-    let sending = tokio::spawn({
-        let (app, id) = (Arc::clone(&app), conversation_id.clone());
-        async move { send::send_queued(&app, &id).await }
-    });
-    // Its own task has logged what went wrong; the message tells how far it is.
-    let _ = tokio::time::timeout(WAIT, sending).await;
+    let sending = Arc::clone(&app);
+    sending::at_once(async move { send::send_queued(&sending, &conversation_id).await }).await;
     let reading = Arc::clone(&app);
     let message = app.database.read(move |tx| store::message::find(tx, &reading, &message_id)).await?;
     let message = message.ok_or(DatabaseError::NotFound)?;

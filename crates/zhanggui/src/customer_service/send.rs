@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::json;
 use weixin::{
     FieldError,
@@ -36,10 +36,8 @@ use crate::{
     http::chain,
     id,
     job::{self, Kind, Outcome},
+    sending::SENDING_MAX,
 };
-
-/// A reply that is `sending` for longer than this belongs to a process that died: longer than the longest call.
-const SENDING_MAX: SignedDuration = SignedDuration::from_mins(2);
 
 /// How often a reply is tried that WeChat did not take. A customer waits for it.
 const ATTEMPTS_MAX: i64 = 6;

@@ -1,13 +1,12 @@
 //! `POST /v1/orders/{id}/subscribe-messages`: the merchant's system asks for a message, for example when it has shipped.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
 };
-use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -19,13 +18,8 @@ use crate::{
     database::{DatabaseError, Tx},
     http::{Caller, Code, JsonBody, Problem},
     id, order,
+    sending::{self, SAFETY_NET},
 };
-
-/// How long the answer waits for WeChat.
-const WAIT: Duration = Duration::from_secs(12);
-
-/// When a message is sent whose asker's node died at once.
-const SAFETY_NET: SignedDuration = SignedDuration::from_secs(5);
 
 /// How many values may be given, and how long one may be in bytes.
 const VALUES_MAX: usize = 20;
@@ -70,12 +64,8 @@ pub async fn request(
     let (id, asked) = (order_id.clone(), request.clone());
     let is_new =
         app.database.write(move |tx| queue(tx, now, &id, &asked.name, &asked.values, now + SAFETY_NET)).await?;
-    let sending = tokio::spawn({
-        let (app, id, name) = (Arc::clone(&app), order_id.clone(), request.name.clone());
-        async move { send::send(&app, &id, &name).await }
-    });
-    // Its own task has logged what went wrong; the message tells how far it is.
-    let _ = tokio::time::timeout(WAIT, sending).await;
+    let (sending, id, name) = (Arc::clone(&app), order_id.clone(), request.name.clone());
+    sending::at_once(async move { send::send(&sending, &id, &name).await }).await;
     let read = move |tx: &mut Tx| store::find(tx, &order_id, &request.name);
     let message = app.database.read(read).await?.ok_or(DatabaseError::NotFound)?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };

@@ -23,11 +23,10 @@ use crate::{
     event,
     http::chain,
     job::{self, Kind, Outcome},
-    order, session,
+    order,
+    sending::SENDING_MAX,
+    session,
 };
-
-/// A message that is `sending` for longer than this belongs to a process that died.
-const SENDING_MAX: SignedDuration = SignedDuration::from_mins(2);
 
 /// For how long a message is tried that WeChat did not take.
 const TRIED_FOR: SignedDuration = SignedDuration::from_hours(24);
