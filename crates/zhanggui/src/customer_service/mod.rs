@@ -40,7 +40,7 @@ pub use unanswered::run_unanswered_job;
 pub enum Handler {
     /// WeChat's own agents: every message is forwarded to them. What they answer is not seen here.
     Wechat,
-    /// Our own people, by the API or the console.
+    /// Our own people, through the API.
     Desk,
     /// The merchant's system, which is told by an event and answers through the API.
     Bot,

@@ -82,7 +82,7 @@ pub async fn take(
 
 /// The app of an address, if it has message push.
 fn agreed_with<'a>(app: &'a App, appid: &str) -> Option<(&'a config::App, &'a config::Push)> {
-    let mini_program = app.config.apps.iter().find(|known| known.appid.as_str() == appid)?;
+    let mini_program = app.config.app(Some(appid))?;
     Some((mini_program, mini_program.push.as_ref()?))
 }
 

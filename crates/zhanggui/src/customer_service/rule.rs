@@ -5,14 +5,12 @@
 
 use jiff::{Timestamp, civil::Time, tz::TimeZone};
 use serde::{Deserialize, Serialize};
+use weixin::mini_program::message_text::MessageText;
 
 use super::Handler;
 
 /// How many rules an app may have.
 pub const RULES_MAX: usize = 100;
-
-/// The longest reply in bytes, as [`weixin::mini_program::custom_send`] takes it.
-const REPLY_BYTES_MAX: usize = 2048;
 
 const KEYWORDS_MAX: usize = 50;
 
@@ -195,8 +193,8 @@ impl TryFrom<Draft> for Rule {
         let handler = |word: &String| {
             Handler::from_word(word).ok_or_else(|| format!("{word} must be \"wechat\", \"desk\" or \"bot\""))
         };
-        if draft.reply.as_ref().is_some_and(|reply| !is_reply(reply)) {
-            return Err(format!("reply must be 1 to {REPLY_BYTES_MAX} bytes without control characters"));
+        if let Some(Err(error)) = draft.reply.as_deref().map(MessageText::parse) {
+            return Err(format!("reply {}", error.rule));
         }
         let again_after_min = draft.again_after_min.unwrap_or(if draft.keywords.is_empty() { 60 } else { 0 });
         if !(0..=2880).contains(&again_after_min) {
@@ -238,10 +236,6 @@ pub fn check(drafts: Vec<Draft>) -> Result<Vec<Rule>, String> {
         rules.push(rule);
     }
     Ok(rules)
-}
-
-fn is_reply(text: &str) -> bool {
-    (1..=REPLY_BYTES_MAX).contains(&text.len()) && text.chars().all(|c| c == '\n' || !c.is_control())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::{
     clock::{from_ms, ms},
-    customer_service::rule::Draft,
+    customer_service::rule::{Draft, RULES_MAX},
     database::{DatabaseError, Tx, params},
 };
 
@@ -13,11 +13,11 @@ const OF_APP: &str = "
     FROM rule
     WHERE appid = $1
     ORDER BY place
-    LIMIT 100";
+    LIMIT $2";
 
 /// The rules of an app in their order.
 pub(in crate::customer_service) fn of_app(tx: &mut Tx, appid: &str) -> Result<Vec<Draft>, DatabaseError> {
-    let rows = tx.query(OF_APP, params![appid])?;
+    let rows = tx.query(OF_APP, params![appid, RULES_MAX as i64])?;
     let read = |row: &crate::database::Row| {
         serde_json::from_str(row.text("rule_json")?).map_err(|_| row.impossible("rule_json", "a rule"))
     };
