@@ -4,7 +4,7 @@
 //! <https://pay.weixin.qq.com/doc/v2/merchant/4011941262>, <https://pay.weixin.qq.com/doc/v2/merchant/4011941316>.
 
 use weixin::{
-    AppId, NonceStr, OrderAmount, OutRefundNo, Verified,
+    AppId, NonceStr, OrderAmount, OutRefundNo, RefundReason, Verified,
     pay::{
         PaymentNo, Refund as Told, RefundRefusal,
         v2::{
@@ -36,7 +36,7 @@ pub(crate) struct NewRefund<'a> {
     pub(crate) payment_no: PaymentNo,
     pub(crate) out_refund_no: OutRefundNo,
     pub(crate) amount: OrderAmount,
-    pub(crate) reason: Option<String>,
+    pub(crate) reason: Option<RefundReason>,
 }
 
 /// The version with which money of a payment can go back: its own, or the other one if its keys are not there. Both know

@@ -1,7 +1,7 @@
 //! The table `refund`.
 
 use jiff::Timestamp;
-use weixin::{Fen, OrderAmount};
+use weixin::{Fen, OrderAmount, RefundReason};
 
 use super::{Cause, Claimed, Refund, State};
 use crate::{
@@ -36,7 +36,7 @@ pub(super) fn insert(tx: &mut Tx, refund: &Refund) -> Result<bool, DatabaseError
             refund.out_refund_no.as_str(),
             refund.amount.fen().get(),
             refund.cause.as_str(),
-            refund.reason.as_deref(),
+            refund.reason.as_ref().map(RefundReason::as_str),
             refund.reference.as_deref(),
             refund.frozen_request.as_deref(),
             refund.frozen_request.as_deref().map(frozen::hash),
@@ -202,7 +202,7 @@ fn read(row: &Row) -> Result<Refund, DatabaseError> {
             .map_err(|_| row.impossible("amount_fen", "the amount of a refund"))?,
         total: Fen::new(row.int("total_fen")?),
         cause: Cause::from_word(row.text("cause")?).ok_or_else(|| word("cause", "the cause of a refund"))?,
-        reason: row.opt_text("reason")?.map(str::to_owned),
+        reason: row.opt_parsed("reason")?,
         reference: row.opt_text("reference")?.map(str::to_owned),
         frozen_request: frozen::read(row)?,
         state: read_state(row)?,

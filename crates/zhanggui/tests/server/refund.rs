@@ -35,6 +35,7 @@ on_both_databases!(
     a_statement_that_does_not_fit_the_refund_goes_into_quarantine,
     two_refunds_of_one_payment_are_a_minute_apart,
     refunds_that_cannot_be_are_refused,
+    a_reason_that_wechat_cannot_carry_is_refused,
     only_keys_with_the_scope_give_money_back,
     a_key_gives_back_no_more_in_a_day_than_it_may,
     a_repeated_idempotency_key_is_one_refund_and_one_answer,
@@ -543,6 +544,18 @@ async fn refunds_that_cannot_be_are_refused(world: &mut World) {
     let old = world.paid_order(&phone, "tea").await;
     world.clock.advance_s(365 * 24 * 3600 + 1);
     till.refund(&old, &json!({})).await.problem(409, "refund_too_late");
+}
+
+async fn a_reason_that_wechat_cannot_carry_is_refused(world: &mut World) {
+    for api in [Api::V2, Api::V3] {
+        let (_, order, till) = paid(world, api).await;
+        for reason in ["退茶\u{1f375}", "\u{20bb7}", "退\n茶"] {
+            let refused = till.refund(&order, &json!({ "amount": 1, "reason": reason })).await;
+            let detail = refused.problem(422, "body_invalid")["detail"].clone();
+            assert_eq!(detail, "The reason must be 1 to 80 bytes of UTF-8 without emoji and control characters.");
+        }
+        assert_eq!(world.number("SELECT COUNT(*) AS n FROM refund").await, 0);
+    }
 }
 
 async fn only_keys_with_the_scope_give_money_back(world: &mut World) {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Call, Code, ErrorBody, Method, checked, fen, json, query::encoded, transaction};
 use crate::{
-    Fen, FieldError, NotifyUrl, OrderAmount, OutRefundNo, OutTradeNo, TransactionId,
+    Fen, FieldError, NotifyUrl, OrderAmount, OutRefundNo, OutTradeNo, RefundReason, TransactionId,
     pay::{Refund, RefundRefusal, RefundState, refund::refund_id},
 };
 
@@ -28,9 +28,9 @@ pub struct RefundRequest {
     pub payment: PaymentNo,
     /// The merchant's number of the refund.
     pub out_refund_no: OutRefundNo,
-    /// Shown to the customer: at most 80 bytes.
+    /// Shown to the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<RefundReason>,
     /// Where to report the result. Always send it: without it the result goes elsewhere as XML, or nowhere.
     pub notify_url: NotifyUrl,
     /// How much of how much.
