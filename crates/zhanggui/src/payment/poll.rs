@@ -21,7 +21,7 @@ use crate::{
     database::{DatabaseError, Tx},
     gateway::{self, GatewayError},
     http::chain,
-    job::{self, Every, Outcome, Plan},
+    job::{self, ENOUGH_TRIES, Every, Outcome, Plan},
     order,
 };
 
@@ -41,9 +41,6 @@ pub enum QueryError {
     #[error("the answer could not be written down")]
     Database(#[from] DatabaseError),
 }
-
-/// After so many tries (about nine hours with the job's pauses) a person has to look. Asking goes on.
-const ATTENTION_ATTEMPTS: i64 = 24;
 
 /// After so many tries (more than a week) WeChat has closed what was not paid, and asking ends.
 const ATTEMPTS_MAX: i64 = 400;
@@ -149,9 +146,10 @@ pub async fn refresh(app: &Arc<App>, order_id: &str) -> Result<(), QueryError> {
 /// The job that finds out what became of a payment.
 pub async fn run_query_job(app: &Arc<App>, payment_id: &str, attempts: i64) -> Outcome {
     let outcome = confirm(app, payment_id).await;
-    if matches!(outcome, Outcome::Done) || attempts < ATTENTION_ATTEMPTS {
+    if matches!(outcome, Outcome::Done) || attempts < ENOUGH_TRIES {
         return outcome;
     }
+    // A person has to look. Asking goes on.
     let id = payment_id.to_owned();
     let (now, raiser) = (app.now(), Arc::clone(app));
     let detail = "WeChat did not confirm a notification in answer to queries";

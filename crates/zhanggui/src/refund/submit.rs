@@ -24,7 +24,7 @@ use crate::{
         refund::{self as gateway, Question, RefundError},
     },
     http::chain,
-    job::{Every, Outcome, Plan},
+    job::{ENOUGH_TRIES, Every, Outcome, Plan},
 };
 
 /// WeChat wants so much time between two refunds of one payment.
@@ -36,9 +36,6 @@ const BLOCKED_PLAN: Plan = Plan {
     then: &[Every { pause_s: 3600, until_s: 7 * 24 * 3600 }, Every { pause_s: 24 * 3600, until_s: i64::MAX }],
 };
 
-/// After so many tries (about nine hours with the job's pauses) a person has to look. The job goes on.
-const ATTENTION_ATTEMPTS: i64 = 24;
-
 /// The job that applies for a refund.
 pub async fn run_submit_job(app: &Arc<App>, refund_id: &str, attempts: i64) -> Outcome {
     let outcome = match submit(app, refund_id).await {
@@ -46,13 +43,14 @@ pub async fn run_submit_job(app: &Arc<App>, refund_id: &str, attempts: i64) -> O
         Err(error) => Outcome::retry(&error),
     };
     app.event_wake.notify_waiters();
-    if !matches!(outcome, Outcome::Retry(_)) || attempts < ATTENTION_ATTEMPTS {
+    if !matches!(outcome, Outcome::Retry(_)) || attempts < ENOUGH_TRIES {
         return outcome;
     }
     let (id, now, raiser) = (refund_id.to_owned(), app.now(), Arc::clone(app));
     let detail = "WeChat has neither taken nor refused the refund";
     let raise = move |tx: &mut Tx| attention::raise(tx, &raiser, now, &id, Reason::RefundStuck, detail);
     match app.database.write(raise).await {
+    // A person has to look. The job goes on.
         Ok(()) => outcome,
         Err(error) => Outcome::retry(&error),
     }
