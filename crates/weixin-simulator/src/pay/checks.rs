@@ -66,6 +66,7 @@ impl Envelope {
                 }
             }
             Some(FaultKind::TradeState(word)) => drop(fields.set("trade_state", word.as_str())),
+            Some(FaultKind::RefundStatus(word)) => drop(fields.set("refund_status_0", word.as_str())),
             _ => {}
         }
         v2::signed(fields, &self.key, self.sign_type)

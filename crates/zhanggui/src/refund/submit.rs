@@ -8,7 +8,10 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use weixin::pay::RefundRefusal;
+use weixin::{
+    Verified,
+    pay::{Refund as Told, RefundRefusal},
+};
 
 use super::{
     Event, Refund, State,
@@ -19,6 +22,7 @@ use crate::{
     app::App,
     attention::{self, Reason},
     database::{DatabaseError, Tx},
+    evidence::Message,
     gateway::{
         GatewayError,
         refund::{self as gateway, Question, RefundError},
@@ -46,11 +50,11 @@ pub async fn run_submit_job(app: &Arc<App>, refund_id: &str, attempts: i64) -> O
     if !matches!(outcome, Outcome::Retry(_)) || attempts < ENOUGH_TRIES {
         return outcome;
     }
+    // A person has to look. The job goes on.
     let (id, now, raiser) = (refund_id.to_owned(), app.now(), Arc::clone(app));
     let detail = "WeChat has neither taken nor refused the refund";
     let raise = move |tx: &mut Tx| attention::raise(tx, &raiser, now, &id, Reason::RefundStuck, detail);
     match app.database.write(raise).await {
-    // A person has to look. The job goes on.
         Ok(()) => outcome,
         Err(error) => Outcome::retry(&error),
     }
@@ -103,12 +107,7 @@ async fn submit(app: &Arc<App>, refund_id: &str) -> Result<Outcome, SubmitError>
     let merchant = merchant.ok_or_else(|| SubmitError::MerchantUnknown(refund.mchid.to_string()))?;
     let frozen = refund.frozen_request.as_deref().ok_or(SubmitError::NotSendable(GatewayError::FrozenBroken))?;
     let refused = match gateway::apply(app, merchant, &refund, frozen).await {
-        Ok((message, told)) => {
-            let (now, settling, mchid) = (app.now(), Arc::clone(app), refund.mchid.clone());
-            let settle = move |tx: &mut Tx| settle(tx, &settling, now, &message, &mchid, &told);
-            app.database.write(settle).await?;
-            return Ok(Outcome::Done);
-        }
+        Ok((message, told)) => return believe(app, &refund, message, told).await,
         Err(error) => error,
     };
     let tried = Try { app, refund: &refund, at: now };
@@ -121,6 +120,24 @@ async fn submit(app: &Arc<App>, refund_id: &str) -> Result<Outcome, SubmitError>
         }
         // Nobody knows what came of it.
         RefundRefusal::TryAgain => Ok(Outcome::retry(&refused)),
+    }
+}
+
+/// Settles what WeChat says of the refund. An answer that leaves open whether WeChat has taken it ends nothing.
+async fn believe(
+    app: &Arc<App>,
+    refund: &Refund,
+    message: Message,
+    told: Verified<Told>,
+) -> Result<Outcome, SubmitError> {
+    let (now, settling, id, mchid) = (app.now(), Arc::clone(app), refund.id.clone(), refund.mchid.clone());
+    let settle = move |tx: &mut Tx| {
+        settle(tx, &settling, now, &message, &mchid, &told)?;
+        Ok::<_, DatabaseError>(store::find(tx, &id)?.ok_or(DatabaseError::NotFound)?.state)
+    };
+    match app.database.write(settle).await? {
+        State::Submitting { .. } => Ok(Outcome::Retry("WeChat's answer does not say how far the refund is".to_owned())),
+        _ => Ok(Outcome::Done),
     }
 }
 
@@ -153,11 +170,7 @@ impl Try<'_> {
         let question = Question { api, appid: &appid, out_refund_no: &out_refund_no };
         let (now, app, tried) = (self.app.now(), Arc::clone(self.app), self.at);
         match gateway::query(self.app, merchant, question).await {
-            Ok((message, told)) => {
-                let settle = move |tx: &mut Tx| settle(tx, &app, now, &message, &mchid, &told);
-                self.app.database.write(settle).await?;
-                Ok(Outcome::Done)
-            }
+            Ok((message, told)) => believe(self.app, self.refund, message, told).await,
             Err(error) if error.refusal == RefundRefusal::NotFound => {
                 let code = refused.code().unwrap_or("REFUSED").to_owned();
                 let doubt = before.map(|before| now.duration_since(before));

@@ -29,6 +29,7 @@ on_both_databases!(
     a_closed_refund_releases_its_money,
     a_refused_refund_releases_its_money,
     a_refusal_of_a_refund_that_wechat_took_is_no_refusal,
+    an_answer_that_does_not_say_how_far_a_refund_is_does_not_end_its_tries,
     a_refund_that_was_made_on_the_merchant_platform_counts,
     a_forged_v2_notification_is_asked_for_and_changes_nothing,
     a_hundred_copies_of_a_notification_are_one_refund,
@@ -378,6 +379,36 @@ async fn a_refusal_of_a_refund_that_wechat_took_is_no_refusal(world: &mut World)
         assert_eq!(till.see_refund(&refund).await["state"], "processing", "it was asked for");
         arrive(world).await;
         assert_eq!(till.see_refund(&refund).await["state"], "succeeded");
+    }
+}
+
+async fn an_answer_that_does_not_say_how_far_a_refund_is_does_not_end_its_tries(world: &mut World) {
+    let new_word = || FaultKind::RefundStatus("A_NEW_WORD".to_owned());
+    let refused_after = |api| match api {
+        Api::V2 => FaultKind::ErrCodeAfter("PARAM_ERROR".to_owned()),
+        Api::V3 => FaultKind::V3ErrorAfter { status: 400, code: "PARAM_ERROR".to_owned() },
+    };
+    // The answer of API v2 tells no state; that of API v3, and the answers to queries, do.
+    for (api, on_apply, on_query) in [
+        (Api::V3, new_word(), None),
+        (Api::V3, refused_after(Api::V3), Some(new_word())),
+        (Api::V2, refused_after(Api::V2), Some(new_word())),
+    ] {
+        let (_, order, till) = paid(world, api).await;
+        let (apply, query) = paths(api);
+        world.sim.inject(Fault::on(NOTIFICATION, FaultKind::Lost).times(1000));
+        world.sim.inject(Fault::on(apply, on_apply));
+        on_query.into_iter().for_each(|fault| world.sim.inject(Fault::on(query, fault)));
+        let refund = till.refund_fen(&order, 500).await;
+        world.run_jobs().await;
+        assert_eq!(till.see_refund(&refund).await["state"], "submitting");
+        for pause_s in [1, 10] {
+            world.clock.advance_s(pause_s);
+            world.run_jobs().await;
+        }
+        assert_eq!(till.see_refund(&refund).await["state"], "succeeded");
+        assert_eq!(world.sim.ledger().refunded_fen(&world.out_trade_no(&order).await), Fen::new(500));
+        world.sim.clear_faults();
     }
 }
 
