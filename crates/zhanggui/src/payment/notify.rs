@@ -144,13 +144,11 @@ async fn settle_refund(app: &Arc<App>, message: Message, mchid: MchId, told: Ver
     let settle = move |tx: &mut Tx| refund::settle(tx, &settling, now, &message, &mchid, &told);
     let settled = app.database.write(settle).await?;
     app.event_wake.notify_waiters();
+    app.job_wake.notify_one();
     match settled {
-        refund::Settled::Believed => Ok(()),
+        refund::Settled::Believed | refund::Settled::UnderWay => Ok(()),
         refund::Settled::Quarantined => Err(Refusal::Quarantined),
-        refund::Settled::TooEarly => {
-            app.job_wake.notify_one();
-            Err(Refusal::TooEarly)
-        }
+        refund::Settled::TooEarly => Err(Refusal::TooEarly),
     }
 }
 

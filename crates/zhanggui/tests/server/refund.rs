@@ -31,6 +31,9 @@ on_both_databases!(
     a_refusal_of_a_refund_that_wechat_took_is_no_refusal,
     an_answer_that_does_not_say_how_far_a_refund_is_does_not_end_its_tries,
     a_refund_that_was_made_on_the_merchant_platform_counts,
+    a_refund_that_was_made_elsewhere_counts_when_the_answer_lags_behind_its_notification,
+    a_refund_that_was_made_elsewhere_is_asked_for_until_it_has_ended,
+    a_success_elsewhere_that_does_not_say_when_is_for_a_person,
     a_forged_v2_notification_is_asked_for_and_changes_nothing,
     a_hundred_copies_of_a_notification_are_one_refund,
     a_statement_that_does_not_fit_the_refund_goes_into_quarantine,
@@ -432,6 +435,77 @@ async fn a_refund_that_was_made_on_the_merchant_platform_counts(world: &mut Worl
         till.refund_fen(&order, 12_000).await;
         arrive(world).await;
         assert_eq!(phone.see(&order).await["refunded"], 12_800);
+    }
+}
+
+/// A refund of 800 fen on the merchant platform that WeChat takes an hour for, without telling anybody.
+async fn made_elsewhere(world: &World, order: &str) -> weixin::pay::Refund {
+    world.sim.set_refund_after_s(3600);
+    let trade_no = world.out_trade_no(order).await;
+    let number = world.sim.refund_at_platform(&DEMO.mchid(), &trade_no, Fen::new(800)).unwrap();
+    world.refund_told(&trade_no, number.as_str(), 800)
+}
+
+async fn a_refund_that_was_made_elsewhere_counts_when_the_answer_lags_behind_its_notification(world: &mut World) {
+    let unknown = |api| match api {
+        Api::V2 => FaultKind::ErrCode("REFUNDNOTEXIST".to_owned()),
+        Api::V3 => FaultKind::V3Error { status: 404, code: "RESOURCE_NOT_EXISTS".to_owned() },
+    };
+    for api in [Api::V2, Api::V3] {
+        let (phone, order, _) = paid(world, api).await;
+        let told = made_elsewhere(world, &order).await;
+        world.sim.inject(Fault::on(paths(api).1, unknown(api)));
+        world.attacker().notify(DEMO.mchid, world.refund_letter(&told)).await.accepted();
+        // WeChat does not know it yet; then it is under way; then it has arrived.
+        for wait_s in [1, 3600] {
+            world.run_jobs().await;
+            assert_eq!(phone.see(&order).await["refunded"], 0);
+            world.clock.advance_s(wait_s);
+        }
+        world.run_jobs().await;
+        assert_eq!(phone.see(&order).await["refunded"], 800);
+    }
+}
+
+async fn a_refund_that_was_made_elsewhere_is_asked_for_until_it_has_ended(world: &mut World) {
+    let (phone, order, _) = paid(world, Api::V3).await;
+    let told = made_elsewhere(world, &order).await;
+    let (letter, number) = (world.letter_v3(&order).await, told.out_refund_no.clone());
+    let abnormal = weixin::pay::Refund { state: weixin::pay::RefundState::Abnormal, success_time: None, ..told };
+    world.attacker().notify_v3(DEMO.mchid, &letter.refund(&abnormal)).await.accepted_v3();
+    world.run_jobs().await;
+    assert_eq!(phone.see(&order).await["refunded"], 0);
+    // Somebody names another account on the merchant platform, and nobody tells.
+    world.sim.end_refund(&DEMO.mchid(), number.as_str(), RefundEnding::Success).unwrap();
+    world.clock.advance_s(1);
+    world.run_jobs().await;
+    assert_eq!(phone.see(&order).await["refunded"], 800);
+    // One that was closed is over: nothing is asked for any more.
+    world.clock.advance_s(60);
+    let told = made_elsewhere(world, &order).await;
+    world.sim.end_refund(&DEMO.mchid(), told.out_refund_no.as_str(), RefundEnding::Closed).unwrap();
+    world.attacker().notify(DEMO.mchid, world.refund_letter(&told)).await.accepted();
+    assert_eq!(world.run_jobs().await, 1);
+    world.clock.advance_s(3600);
+    assert_eq!(world.run_jobs().await, 0);
+    assert_eq!(phone.see(&order).await["refunded"], 800);
+}
+
+async fn a_success_elsewhere_that_does_not_say_when_is_for_a_person(world: &mut World) {
+    for api in [Api::V2, Api::V3] {
+        let (phone, order, _) = paid(world, api).await;
+        let told = made_elsewhere(world, &order).await;
+        let success = FaultKind::RefundStatus("SUCCESS".to_owned());
+        world.sim.inject(Fault::on(paths(api).1, success));
+        world.attacker().notify(DEMO.mchid, world.refund_letter(&told)).await.accepted();
+        world.run_jobs().await;
+        world.expect_attention("refund_mismatch");
+        if api == Api::V3 {
+            let timeless = weixin::pay::Refund { success_time: None, ..told };
+            let letter = world.letter_v3(&order).await.refund(&timeless);
+            world.attacker().notify_v3(DEMO.mchid, &letter).await.refused(409);
+        }
+        assert_eq!(phone.see(&order).await["refunded"], 0);
     }
 }
 
