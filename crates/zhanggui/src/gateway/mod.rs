@@ -58,9 +58,9 @@ pub(crate) enum GatewayError {
     /// WeChat does not know the payment. Absence is not failure.
     #[error("WeChat does not know the payment")]
     NotFound,
-    /// The answer is authentic, but about another payment.
-    #[error("WeChat answered about another payment")]
-    OtherPayment,
+    /// The answer is authentic, but tells of no refund.
+    #[error("WeChat's answer does not tell of the refund")]
+    NotTold,
     /// No answer, or none that can be believed.
     #[error("WeChat Pay did not answer in a way that can be believed")]
     NoAnswer(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -156,9 +156,6 @@ pub(crate) async fn query(
             (answered, "v3".to_owned())
         }
     };
-    if answered.out_trade_no != payment.out_trade_no {
-        return Err(GatewayError::OtherPayment);
-    }
     let Answered { answer, evidence } = answered;
     Ok((answer_to(Source::Query, asked, verified_by, evidence), answer))
 }

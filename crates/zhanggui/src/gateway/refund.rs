@@ -105,7 +105,7 @@ pub(crate) async fn apply(
         }
     };
     let message = answer_to(Source::Refund, asked, verified_by, answered.evidence);
-    about(&refund.out_refund_no, message, answered.answer)
+    Ok((message, answered.answer))
 }
 
 const CERTIFICATE: &str = "certificate_file and private_key_file, or certificate_p12_file,";
@@ -133,25 +133,16 @@ pub(crate) async fn query(
             let answered = app.pay_v2.call(&key, &app.nonce_str(), &call).await?;
             let verified_by = format!("v2 {}", key.sign_type.as_str());
             let message = answer_to(Source::Query, asked, verified_by, answered.evidence);
-            let refund = answered.answer.refund(out_refund_no).ok_or(GatewayError::OtherPayment)?;
+            let refund = answered.answer.refund(out_refund_no).ok_or(GatewayError::NotTold)?;
             Ok((message, refund))
         }
         Api::V3 => {
             let call = QueryV3 { out_refund_no: out_refund_no.clone() };
             let answered = app.pay_v3.call(v3_keys(app, merchant)?, app.nonce_str(), &call).await?;
             let message = answer_to(Source::Query, asked, "v3".to_owned(), answered.evidence);
-            about(out_refund_no, message, answered.answer)
+            Ok((message, answered.answer))
         }
     }
-}
-
-/// A signature says that WeChat wrote the answer, not what it answers.
-fn about(
-    out_refund_no: &OutRefundNo,
-    message: Message,
-    told: Verified<Told>,
-) -> Result<(Message, Verified<Told>), RefundError> {
-    if told.out_refund_no == *out_refund_no { Ok((message, told)) } else { Err(GatewayError::OtherPayment.into()) }
 }
 
 /// Why nothing was learned of a refund, or that WeChat did not take it.
