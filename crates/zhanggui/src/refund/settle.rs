@@ -14,7 +14,6 @@ use super::{Cause, Event, Next, Refund, State, poll, store, view};
 use crate::{
     app::App,
     attention::{self, Reason},
-    config::Api,
     database::{DatabaseError, Tx},
     event,
     evidence::{self, Message, RefundStatement, Source, Statement, Verdict},
@@ -158,7 +157,7 @@ fn elsewhere(
         payment_id: payment.id.clone(),
         appid: payment.appid.clone(),
         mchid: payment.mchid.clone(),
-        api: if message.verified_by.starts_with("v2") { Api::V2 } else { Api::V3 },
+        api: message.verified_by.api().unwrap_or(payment.api),
         out_refund_no: told.out_refund_no.clone(),
         amount,
         total: payment.amount.fen(),

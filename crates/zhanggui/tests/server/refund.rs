@@ -3,7 +3,7 @@
 use serde_json::json;
 use weixin::{
     Fen, NotifyUrl,
-    pay::v2::{Call as _, refund::RefundRequest, refund_query::RefundQuery},
+    pay::v2::{Call as _, SignType, refund::RefundRequest, refund_query::RefundQuery},
 };
 use weixin_simulator::{Fault, FaultKind, NOTIFICATION, RefundEnding};
 use zhanggui::{
@@ -30,6 +30,7 @@ on_both_databases!(
     a_refused_refund_releases_its_money,
     a_refusal_of_a_refund_that_wechat_took_is_no_refusal,
     an_answer_that_does_not_say_how_far_a_refund_is_does_not_end_its_tries,
+    evidence_names_the_hash_with_which_the_refund_was_frozen,
     a_refund_that_was_made_on_the_merchant_platform_counts,
     a_refund_that_was_made_elsewhere_counts_when_the_answer_lags_behind_its_notification,
     a_refund_that_was_made_elsewhere_is_asked_for_until_it_has_ended,
@@ -413,6 +414,19 @@ async fn an_answer_that_does_not_say_how_far_a_refund_is_does_not_end_its_tries(
         assert_eq!(world.sim.ledger().refunded_fen(&world.out_trade_no(&order).await), Fen::new(500));
         world.sim.clear_faults();
     }
+}
+
+async fn evidence_names_the_hash_with_which_the_refund_was_frozen(world: &mut World) {
+    world.reconfigure(|shop| (shop.api, shop.sign_type) = (Api::V2, SignType::Md5)).await;
+    let (_, order, till) = paid(world, Api::V2).await;
+    till.refund_fen(&order, 500).await;
+    world.reconfigure(|shop| shop.sign_type = SignType::HmacSha256).await;
+    arrive(world).await;
+    let rows = world
+        .rows("SELECT source, verified_by FROM evidence WHERE refund_id IS NOT NULL ORDER BY received_ms, source", &[])
+        .await;
+    let told: Vec<_> = rows.iter().map(|row| (row.text("source").unwrap(), row.text("verified_by").unwrap())).collect();
+    assert_eq!(told, [("refund", "v2 MD5"), ("notification", "v2 req_info"), ("query", "v2 HMAC-SHA256")]);
 }
 
 async fn a_refund_that_was_made_on_the_merchant_platform_counts(world: &mut World) {
