@@ -127,6 +127,9 @@ impl Answer for Refund {
 
 impl RefundRefusal {
     /// Sorts a signed refusal of API v2, of this call or of the query. Codes that we do not know prove nothing.
+    ///
+    /// Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011941262> and
+    /// <https://pay.weixin.qq.com/doc/v2/merchant/4011941316> (error codes).
     pub fn of(code: &ErrCode) -> Self {
         match code {
             ErrCode::Notenough => Self::NotEnough,

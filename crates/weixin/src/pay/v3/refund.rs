@@ -91,6 +91,9 @@ impl Call for FrozenRefund {
 
 impl RefundRefusal {
     /// Sorts a refusal of API v3, of either call. It is not signed: ask once more before a definitive one is believed.
+    ///
+    /// Source: <https://pay.weixin.qq.com/doc/v3/merchant/4012791903> and
+    /// <https://pay.weixin.qq.com/doc/v3/merchant/4012791904> (error codes).
     pub fn of_v3(http_status: u16, error: &ErrorBody) -> Self {
         match error.code {
             _ if http_status == 401 || http_status == 429 || http_status >= 500 => Self::TryAgain,
