@@ -15,7 +15,7 @@ mod store;
 mod submit;
 
 use jiff::Timestamp;
-use weixin::{AppId, Fen, MchId, OrderAmount, OutRefundNo, RefundReason};
+use weixin::{AppId, MchId, OrderAmount, OutRefundNo, RefundReason};
 
 use crate::config::Api;
 pub(crate) use describe::describe;
@@ -47,8 +47,6 @@ pub struct Refund {
     pub out_refund_no: OutRefundNo,
     /// How much.
     pub amount: OrderAmount,
-    /// What was paid in all.
-    pub total: Fen,
     /// Why it was made.
     pub cause: Cause,
     /// Shown to the customer.

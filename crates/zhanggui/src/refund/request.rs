@@ -179,7 +179,6 @@ fn insert(tx: &mut Tx, app: &App, new: &New, payment: &Payment, terms: Terms) ->
         api,
         out_refund_no: out_refund_no.clone(),
         amount,
-        total: payment.amount.fen(),
         cause,
         reason: reason.clone(),
         reference,

@@ -108,10 +108,10 @@ pub(super) fn not_taken(
     app: &App,
     now: Timestamp,
     refund_id: &str,
-    event: impl FnOnce(&Refund) -> Event,
+    event: Event,
 ) -> Result<State, DatabaseError> {
     let refund = store::find(tx, refund_id)?.ok_or(DatabaseError::NotFound)?;
-    let next = refund.state.on(event(&refund));
+    let next = refund.state.on(event);
     apply(tx, app, now, refund, next)?;
     Ok(store::find(tx, refund_id)?.ok_or(DatabaseError::NotFound)?.state)
 }
@@ -160,7 +160,6 @@ fn elsewhere(
         api: message.verified_by.api().unwrap_or(payment.api),
         out_refund_no: told.out_refund_no.clone(),
         amount,
-        total: payment.amount.fen(),
         cause: Cause::Elsewhere,
         reason: None,
         reference: None,

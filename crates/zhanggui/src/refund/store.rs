@@ -69,8 +69,7 @@ const SELECT: &str = "
            refund.rejected_code,
            refund.succeeded_ms,
            refund.created_ms,
-           payment.appid,
-           payment.amount_fen AS total_fen
+           payment.appid
     FROM refund
     JOIN payment ON payment.id = refund.payment_id";
 
@@ -137,8 +136,8 @@ const BEGIN_TRY: &str = "
       AND state = 'submitting'";
 
 /// Counts a call to WeChat before it is made. Until its answer is there nobody knows what came of it.
-pub(super) fn begin_try(tx: &mut Tx, id: &str, now: Timestamp) -> Result<bool, DatabaseError> {
-    Ok(tx.execute(BEGIN_TRY, params![id, ms(now)])? == 1)
+pub(super) fn begin_try(tx: &mut Tx, id: &str, now: Timestamp) -> Result<(), DatabaseError> {
+    tx.execute(BEGIN_TRY, params![id, ms(now)]).map(drop)
 }
 
 const END_TRY: &str = "UPDATE refund SET doubt_ms = $3 WHERE id = $1 AND doubt_ms = $2";
@@ -200,7 +199,6 @@ fn read(row: &Row) -> Result<Refund, DatabaseError> {
         out_refund_no: row.parsed("out_refund_no")?,
         amount: OrderAmount::new(Fen::new(row.int("amount_fen")?))
             .map_err(|_| row.impossible("amount_fen", "the amount of a refund"))?,
-        total: Fen::new(row.int("total_fen")?),
         cause: Cause::from_word(row.text("cause")?).ok_or_else(|| word("cause", "the cause of a refund"))?,
         reason: row.opt_parsed("reason")?,
         reference: row.opt_text("reference")?.map(str::to_owned),

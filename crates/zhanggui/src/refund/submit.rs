@@ -156,7 +156,7 @@ impl Try<'_> {
         let (tried, before) = (self.at, self.refund.doubt);
         let block = move |tx: &mut Tx| {
             store::end_try(tx, &id, tried, before)?;
-            not_taken(tx, &app, now, &id, |_| Event::BalanceTooLow)
+            not_taken(tx, &app, now, &id, Event::BalanceTooLow)
         };
         self.app.database.write(block).await?;
         Ok(Outcome::At(BLOCKED_PLAN.next(self.refund.created, now)))
@@ -176,8 +176,7 @@ impl Try<'_> {
                 let doubt = before.map(|before| now.duration_since(before));
                 let reject = move |tx: &mut Tx| {
                     store::end_try(tx, &id, tried, before)?;
-                    let code = code.clone();
-                    not_taken(tx, &app, now, &id, |_| Event::Refused { code, doubt })
+                    not_taken(tx, &app, now, &id, Event::Refused { code: code.clone(), doubt })
                 };
                 match self.app.database.write(reject).await? {
                     State::Submitting { .. } => Ok(Outcome::retry(&refused)),
