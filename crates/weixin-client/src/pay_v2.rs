@@ -84,7 +84,7 @@ impl PayV2Client {
             let rule = "must be the merchant whose key signs";
             return Err(CallError::NotSendable(FieldError { field: "mch_id", rule }));
         }
-        let sign_type = frozen_sign_type(unsigned).map_err(CallError::NotSendable)?;
+        let sign_type = SignType::of(unsigned).map_err(CallError::NotSendable)?;
         let request_body = Bytes::from(signed(unsigned.clone(), &merchant.key, sign_type).to_xml());
         let message = Message {
             method: Method::POST,
@@ -124,11 +124,6 @@ impl PayV2Client {
             (true, None) => Err(CallError::NoCertificate),
         }
     }
-}
-
-/// The type with which a frozen message must be signed. Messages that do not say are MD5.
-fn frozen_sign_type(unsigned: &Fields) -> Result<SignType, FieldError> {
-    unsigned.get("sign_type").map_or(Ok(SignType::Md5), SignType::from_wire)
 }
 
 /// With what a merchant signs.

@@ -53,8 +53,7 @@ impl PayV3Client {
     /// Makes a call. The nonce must be new for each call; what is repeated in here is repeated with the same one.
     ///
     /// A merchant without any key of WeChat Pay gets the platform certificates first. A signature says that WeChat
-    /// wrote the answer, not what it answers: of refunds the numbers and amounts are compared here; of the others, compare
-    /// the numbers in the answer with those that were asked for.
+    /// wrote the answer, not what it answers: that is compared with the question ([`Call::is_answered_by`]).
     pub async fn call<C: Call>(
         &self,
         merchant: &MerchantV3,
@@ -299,7 +298,7 @@ pub enum CallErrorV3 {
     #[error("WeChat Pay's answer is not authentic")]
     NotAuthentic(#[source] VerifyError),
     /// An authentic answer about something else than was asked.
-    #[error("WeChat Pay's answer is about another number or amount")]
+    #[error("WeChat Pay's answer is about another number, amount or merchant")]
     OtherNumber,
     /// Nothing is known that an answer could be verified with, and the platform certificates could not be had.
     /// Nothing was sent now.

@@ -136,6 +136,9 @@ pub enum FaultKind {
     ForeignNumber,
     /// Order queries only: the answer, properly signed, says this `trade_state`, whatever the books say.
     TradeState(String),
+    /// Refund queries, and in API v3 the answer to a refund: the answer, properly signed, says this `refund_status`
+    /// (`status` in API v3), whatever the books say.
+    RefundStatus(String),
     /// API v3. The request takes effect; the signature is good, but ten minutes old. Also for notifications; a push is
     /// eight days old.
     Stale,
@@ -229,6 +232,7 @@ impl FaultKind {
             }
             (Kind::ForeignNumber, Target::Request(path)) => pay::answers_with_a_number(path),
             (Kind::TradeState(_), Target::Request(path)) => pay::answers_with_a_trade_state(path),
+            (Kind::RefundStatus(_), Target::Request(path)) => pay::answers_with_a_refund_status(path),
             (kind, Target::Push) => kind.is_for_pushes(),
             (Kind::OtherApp | Kind::ClearText, Target::Request(_)) => false,
             (Kind::Unsigned | Kind::WrongSignature, Target::Request(path)) => {

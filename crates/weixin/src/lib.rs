@@ -27,7 +27,7 @@ pub use id::{
     AppId, JsCode, MchId, NonceStr, NotifyUrl, OpenId, OutRefundNo, OutTradeNo, PrepayId, TransactionId, UnionId,
 };
 pub use secret::{AccessToken, ApiV2Key, ApiV3Key, AppSecret, EncodingAesKey, PushToken, SessionKey};
-pub use text::{Attach, Body};
+pub use text::{Attach, Body, RefundReason};
 pub use verified::Verified;
 
 /// A value that WeChat would refuse, with the rule that it breaks.

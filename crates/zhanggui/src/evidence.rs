@@ -1,13 +1,19 @@
 //! The table `evidence`: what WeChat told us about money, append-only. Copies of one message are counted in one row;
 //! the raw bytes are sealed, because they name the customer.
 
+use std::fmt;
+
 use aws_lc_rs::digest;
 use jiff::Timestamp;
-use weixin::{Fen, pay::Transaction};
+use weixin::{
+    Fen,
+    pay::{Transaction, v2::SignType},
+};
 
 use crate::{
     app::App,
     clock::ms,
+    config::Api,
     database::{DatabaseError, Tx, params},
     id,
     seal::Place,
@@ -67,13 +73,54 @@ pub(crate) enum Weight {
     Hint,
 }
 
+/// How a message was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum VerifiedBy {
+    /// API v2: signed with the merchant's key by this hash.
+    V2(SignType),
+    /// API v2: sealed with the merchant's key, not signed.
+    V2ReqInfo,
+    /// API v3: the signature of an answer.
+    V3,
+    /// API v3: the signature of a callback, by the key of this serial.
+    V3Callback {
+        /// As the callback says.
+        serial: String,
+    },
+    /// WeChat does not know the number. Nobody signs that.
+    Absence,
+}
+
+impl VerifiedBy {
+    /// The version that the message speaks; an absence speaks none.
+    pub(crate) const fn api(&self) -> Option<Api> {
+        match self {
+            Self::V2(_) | Self::V2ReqInfo => Some(Api::V2),
+            Self::V3 | Self::V3Callback { .. } => Some(Api::V3),
+            Self::Absence => None,
+        }
+    }
+}
+
+/// As it stands in the table.
+impl fmt::Display for VerifiedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V2(sign_type) => write!(f, "v2 {}", sign_type.as_str()),
+            Self::V2ReqInfo => f.write_str("v2 req_info"),
+            Self::V3 => f.write_str("v3"),
+            Self::V3Callback { serial } => write!(f, "v3 {serial}"),
+            Self::Absence => f.write_str("absence"),
+        }
+    }
+}
+
 /// A message and where it came from.
 #[derive(Clone)]
 pub(crate) struct Message {
     pub(crate) source: Source,
     pub(crate) weight: Weight,
-    /// How it was verified, for example `v2 HMAC-SHA256`.
-    pub(crate) verified_by: String,
+    pub(crate) verified_by: VerifiedBy,
     pub(crate) raw: bytes::Bytes,
     pub(crate) request_id: Option<String>,
     /// When we asked; `None` if we did not.
@@ -147,7 +194,7 @@ pub(crate) fn keep(
             statement.mchid,
             statement.out_trade_no,
             message.source.as_str(),
-            message.verified_by.as_str(),
+            message.verified_by.to_string(),
             verdict.as_str(),
             reason,
             statement.state,

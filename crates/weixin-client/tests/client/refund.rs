@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use jiff::SignedDuration;
 use weixin::{
-    ApiV2Key, Body, Fen, MchId, NotifyUrl, OrderAmount, OutRefundNo,
+    ApiV2Key, Body, Fen, MchId, NotifyUrl, OrderAmount, OutRefundNo, RefundReason,
     pay::{
         PaymentNo, Refund, RefundRefusal, RefundState,
         v2::{
@@ -117,7 +117,7 @@ impl Shop {
             out_refund_no: OutRefundNo::parse(number).unwrap(),
             refund: OrderAmount::new(Fen::new(refund_fen)).unwrap(),
             total: OrderAmount::new(Fen::new(1280)).unwrap(),
-            reason: Some("退茶".to_owned()),
+            reason: Some(RefundReason::parse("退茶").unwrap()),
             notify_url: NotifyUrl::parse("http://127.0.0.1:9/wechat/pay").unwrap(),
         };
         self.client.call(&self.merchant, &nonce(), &request).await

@@ -129,6 +129,19 @@ async fn an_order_is_made_paid_and_found_paid() {
 }
 
 #[tokio::test]
+async fn an_answer_about_another_payment_or_merchant_is_not_believed() {
+    let shop = Shop::open().await;
+    shop.place("20260122-000001").await.unwrap();
+    for fault in [FaultKind::ForeignNumber, FaultKind::ForeignMerchant] {
+        shop.sim.inject(Fault::on(OrderQuery::PATH, fault));
+        let error = shop.state("20260122-000001").await.unwrap_err();
+        assert!(matches!(error, CallError::NotAuthentic(NotAuthentic::OtherParty)), "{error:?}");
+        assert!(error.outcome_is_unknown());
+    }
+    assert_eq!(shop.state("20260122-000001").await.unwrap(), TradeState::NotPay);
+}
+
+#[tokio::test]
 async fn an_order_is_closed() {
     for sign_type in [SignType::Md5, SignType::HmacSha256] {
         let mut shop = Shop::open().await;

@@ -172,6 +172,18 @@ async fn an_order_is_closed() {
 }
 
 #[tokio::test]
+async fn an_answer_about_another_payment_or_merchant_is_not_believed() {
+    let shop = Shop::open(KeyMode::Both).await;
+    shop.pay().await;
+    for fault in [FaultKind::ForeignNumber, FaultKind::ForeignMerchant] {
+        shop.sim.inject(Fault::on("query", fault));
+        let error = shop.state().await.unwrap_err();
+        assert!(matches!(error, CallErrorV3::OtherNumber) && error.outcome_is_unknown(), "{error:?}");
+    }
+    assert_eq!(shop.state().await.unwrap(), TradeState::Success);
+}
+
+#[tokio::test]
 async fn a_payment_is_refunded() {
     let shop = Shop::open(KeyMode::Both).await;
     shop.pay().await;

@@ -66,6 +66,7 @@ impl Envelope {
                 }
             }
             Some(FaultKind::TradeState(word)) => drop(fields.set("trade_state", word.as_str())),
+            Some(FaultKind::RefundStatus(word)) => drop(fields.set("refund_status_0", word.as_str())),
             _ => {}
         }
         v2::signed(fields, &self.key, self.sign_type)
@@ -161,8 +162,7 @@ fn read_unsigned(request: &Request) -> Result<(Fields, AppId, String, SignType),
     if !mchid.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(malformed("mch_id"));
     }
-    let sign_type = fields.get("sign_type").map_or(Ok(SignType::Md5), SignType::from_wire);
-    let sign_type = sign_type.map_err(|_| malformed("sign_type"))?;
+    let sign_type = SignType::of(&fields).map_err(|_| malformed("sign_type"))?;
     Ok((fields, appid, mchid, sign_type))
 }
 

@@ -158,6 +158,11 @@ pub(crate) fn answers_with_a_trade_state(path: &str) -> bool {
         || (path.starts_with("/v3/pay/transactions/") && !path.ends_with("/jsapi") && !path.ends_with("/close"))
 }
 
+/// Whether an answer from there tells how far a refund is.
+pub(crate) fn answers_with_a_refund_status(path: &str) -> bool {
+    path == RefundQuery::PATH || path.starts_with("/v3/refund/")
+}
+
 /// A number that no merchant has asked about.
 const FOREIGN_NUMBER: &str = "ANOTHER-NUMBER-0001";
 

@@ -273,6 +273,11 @@ async fn answers_can_be_broken_or_belong_to_somebody_else_at_every_endpoint_wher
     assert_eq!(stage.good(&stage.v3("GET", &query, "").await)["trade_state"], "REFUND");
     let refused = stage.post_json("/_sim/faults", json!({ "path": "/pay/closeorder", "kind": closed })).await;
     assert_eq!(refused.0, 400, "closing tells no trade_state");
+    let abnormal = FaultKind::RefundStatus("ABNORMAL".to_owned());
+    stage.sim.inject(Fault::on("/v3/refund/domestic/refunds/{out_refund_no}", abnormal.clone()));
+    assert_eq!(stage.good(&stage.v3("GET", &format!("{REFUNDS}/R1"), "").await)["status"], "ABNORMAL");
+    let refused = stage.post_json("/_sim/faults", json!({ "path": "/secapi/pay/refund", "kind": abnormal })).await;
+    assert_eq!(refused.0, 400, "applying in API v2 tells no status");
     stage.sim.inject(Fault::on("/v3/refund/domestic/refunds/{out_refund_no}", FaultKind::ForeignNumber));
     let told = stage.good(&stage.v3("GET", &format!("{REFUNDS}/R1"), "").await);
     assert_eq!((&told["out_refund_no"], &told["out_trade_no"]), (&json!("ANOTHER-NUMBER-0001"), &json!("PAID000001")));

@@ -19,6 +19,9 @@ pub const HOST: &str = "https://api.mch.weixin.qq.com";
 pub const BACKUP_HOST: &str = "https://api2.mch.weixin.qq.com";
 
 /// What WeChat's refusal of an order says about the order.
+///
+/// Source: the error codes of <https://pay.weixin.qq.com/doc/v2/merchant/4011940985> and
+/// <https://pay.weixin.qq.com/doc/v3/merchant/4012791897>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Nothing is known: send the same message again, later.

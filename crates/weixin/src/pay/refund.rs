@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::{Fen, FieldError, OutRefundNo, OutTradeNo, TransactionId};
 
 /// One refund as WeChat sees it.
+///
+/// Source: <https://pay.weixin.qq.com/doc/v3/merchant/4012791904> and
+/// <https://pay.weixin.qq.com/doc/v2/merchant/4011941316> (queries).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
     /// The merchant's number of the payment that is refunded.
@@ -52,20 +55,26 @@ pub enum PaymentNo {
 
 /// What a refusal says about a refund that was applied for or asked for, in whatever version it came.
 ///
+/// Source: the codes of applying, <https://pay.weixin.qq.com/doc/v2/merchant/4011941262> and
+/// <https://pay.weixin.qq.com/doc/v3/merchant/4012791903>, and of asking,
+/// <https://pay.weixin.qq.com/doc/v2/merchant/4011941316> and <https://pay.weixin.qq.com/doc/v3/merchant/4012791904>.
+///
 /// Nothing but [`RefundRefusal::Definitive`], or [`RefundRefusal::Query`] followed by a query that finds nothing, may
 /// end a refund; and that only if no earlier call with the number can have been accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefundRefusal {
-    /// Nothing is known: send the same number with the same amounts again, later.
+    /// Nothing is known (`SYSTEM_ERROR`, `FREQUENCY_LIMITED`, …): send the same number with the same amounts again, later.
     TryAgain,
-    /// The merchant's balance is too low. Not accepted; the same message again after somebody has topped it up.
+    /// The merchant's balance is too low (`NOTENOUGH`, `NOT_ENOUGH`). Not accepted; the same message again after somebody
+    /// has topped it up.
     NotEnough,
-    /// WeChat does not know the refund, or (when it was applied for) the payment. It never means that the refund
-    /// failed: the request may be on its way.
+    /// WeChat does not know the refund (`REFUNDNOTEXIST`, `RESOURCE_NOT_EXISTS`), or, when it was applied for, the payment
+    /// (`ORDERNOTEXIST`). It never means that the refund failed: the request may be on its way.
     NotFound,
-    /// The number is known with other amounts, or the order does not allow it now: ask what became of the number.
+    /// The number is known with other amounts, or the order does not allow it now (`REFUND_FEE_MISMATCH`,
+    /// `INVALID_REQUEST`): ask what became of the number.
     Query,
-    /// This call was refused for good.
+    /// This call was refused for good (`TRADE_OVERDUE`, `USER_ACCOUNT_ABNORMAL`, …).
     Definitive,
 }
 

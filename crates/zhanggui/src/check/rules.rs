@@ -248,8 +248,8 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         number: "E1",
-        rule: "each refund that succeeded or failed was told once",
-        examined: "refund WHERE state IN ('succeeded', 'external', 'closed', 'rejected')",
+        rule: "each refund that succeeded was told as that once",
+        examined: "shop_order",
         broken: "
             SELECT shop_order.id
             FROM shop_order
@@ -257,12 +257,31 @@ pub(super) const RULES: &[Rule] = &[
                 SELECT COUNT(*)
                 FROM refund
                 WHERE refund.order_id = shop_order.id
-                  AND refund.state IN ('succeeded', 'external', 'closed', 'rejected')
+                  AND refund.state IN ('succeeded', 'external')
             ) <> (
                 SELECT COUNT(*)
                 FROM event
                 WHERE event.subject = shop_order.id
-                  AND event.type IN ('refund.succeeded', 'refund.failed')
+                  AND event.type = 'refund.succeeded'
+            )",
+    },
+    Rule {
+        number: "E1",
+        rule: "each refund that failed was told as that once",
+        examined: "shop_order",
+        broken: "
+            SELECT shop_order.id
+            FROM shop_order
+            WHERE (
+                SELECT COUNT(*)
+                FROM refund
+                WHERE refund.order_id = shop_order.id
+                  AND refund.state IN ('closed', 'rejected')
+            ) <> (
+                SELECT COUNT(*)
+                FROM event
+                WHERE event.subject = shop_order.id
+                  AND event.type = 'refund.failed'
             )",
     },
 ];

@@ -13,7 +13,7 @@ use weixin_client::{CallError, CallErrorV3, Evidence, MerchantKeyV2, MerchantV3}
 use crate::{
     app::App,
     config::{Api, Merchant},
-    evidence::{Message, Source, Weight},
+    evidence::{Message, Source, VerifiedBy, Weight},
     http::WechatCause,
 };
 
@@ -26,7 +26,7 @@ pub(crate) fn usable_api(merchant: &Merchant, made_with: Api) -> Api {
     if keys_are_there { made_with } else { merchant.api }
 }
 
-fn answer_to(source: Source, asked: Timestamp, verified_by: String, evidence: Evidence) -> Message {
+fn answer_to(source: Source, asked: Timestamp, verified_by: VerifiedBy, evidence: Evidence) -> Message {
     Message {
         source,
         weight: Weight::Proof,
@@ -58,9 +58,9 @@ pub(crate) enum GatewayError {
     /// WeChat does not know the payment. Absence is not failure.
     #[error("WeChat does not know the payment")]
     NotFound,
-    /// The answer is authentic, but about another payment.
-    #[error("WeChat answered about another payment")]
-    OtherPayment,
+    /// The answer is authentic, but tells of no refund.
+    #[error("WeChat's answer does not tell of the refund")]
+    NotTold,
     /// No answer, or none that can be believed.
     #[error("WeChat Pay did not answer in a way that can be believed")]
     NoAnswer(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -26,7 +26,7 @@ use super::{GatewayError, answer_to, usable_api, v2_key, v3_keys};
 use crate::{
     app::App,
     config::{Api, Merchant},
-    evidence::{Message, Source},
+    evidence::{Message, Source, VerifiedBy},
     order::Order,
     payment::Payment,
     session::Customer,
@@ -123,8 +123,7 @@ pub(crate) fn sign_for_phone(
     match payment.api {
         Api::V2 => {
             // The hash of the frozen message, which may be older than the merchant's setting: the phone compares them.
-            let sign_type = frozen_fields(payment)?.get("sign_type").map_or(Ok(SignType::Md5), SignType::from_wire);
-            let sign_type = sign_type.map_err(|_| GatewayError::FrozenBroken)?;
+            let sign_type = SignType::of(&frozen_fields(payment)?).map_err(|_| GatewayError::FrozenBroken)?;
             Ok(RequestPayment::new(appid, prepay_id, sign_type, now, nonce_str, &v2_key(merchant)?.key))
         }
         Api::V3 => {
@@ -148,17 +147,14 @@ pub(crate) async fn query(
             let key = v2_key(merchant)?;
             let call = OrderQuery { appid: payment.appid.clone(), mchid, which: Which::OutTradeNo(out_trade_no) };
             let answered = app.pay_v2.call(&key, &app.nonce_str(), &call).await?;
-            (answered, format!("v2 {}", key.sign_type.as_str()))
+            (answered, VerifiedBy::V2(key.sign_type))
         }
         Api::V3 => {
             let call = QueryByOutTradeNo { mchid, out_trade_no };
             let answered = app.pay_v3.call(v3_keys(app, merchant)?, app.nonce_str(), &call).await?;
-            (answered, "v3".to_owned())
+            (answered, VerifiedBy::V3)
         }
     };
-    if answered.out_trade_no != payment.out_trade_no {
-        return Err(GatewayError::OtherPayment);
-    }
     let Answered { answer, evidence } = answered;
     Ok((answer_to(Source::Query, asked, verified_by, evidence), answer))
 }
@@ -172,12 +168,12 @@ pub(crate) async fn close(app: &App, merchant: &Merchant, payment: &Payment) -> 
             let key = v2_key(merchant)?;
             let call = close_order::CloseOrder { appid: payment.appid.clone(), mchid, out_trade_no };
             let answered = app.pay_v2.call(&key, &app.nonce_str(), &call).await?;
-            (answered.evidence, format!("v2 {}", key.sign_type.as_str()))
+            (answered.evidence, VerifiedBy::V2(key.sign_type))
         }
         Api::V3 => {
             let call = close::CloseOrder { mchid, out_trade_no };
             let answered = app.pay_v3.call(v3_keys(app, merchant)?, app.nonce_str(), &call).await?;
-            (answered.evidence, "v3".to_owned())
+            (answered.evidence, VerifiedBy::V3)
         }
     };
     Ok(answer_to(Source::Close, asked, verified_by, evidence))

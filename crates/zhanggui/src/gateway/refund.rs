@@ -4,11 +4,11 @@
 //! <https://pay.weixin.qq.com/doc/v2/merchant/4011941262>, <https://pay.weixin.qq.com/doc/v2/merchant/4011941316>.
 
 use weixin::{
-    AppId, NonceStr, OrderAmount, OutRefundNo, Verified,
+    AppId, NonceStr, OrderAmount, OutRefundNo, RefundReason, Verified,
     pay::{
         PaymentNo, Refund as Told, RefundRefusal,
         v2::{
-            Call as _,
+            Call as _, SignType,
             refund::RefundRequest as RequestV2,
             refund_query::{RefundQuery as QueryV2, Which},
         },
@@ -25,7 +25,7 @@ use super::{GatewayError, answer_to, v2_key, v3_keys};
 use crate::{
     app::App,
     config::{Api, Merchant},
-    evidence::{Message, Source},
+    evidence::{Message, Source, VerifiedBy},
     payment::Payment,
     refund::Refund,
 };
@@ -36,7 +36,7 @@ pub(crate) struct NewRefund<'a> {
     pub(crate) payment_no: PaymentNo,
     pub(crate) out_refund_no: OutRefundNo,
     pub(crate) amount: OrderAmount,
-    pub(crate) reason: Option<String>,
+    pub(crate) reason: Option<RefundReason>,
 }
 
 /// The version with which money of a payment can go back: its own, or the other one if its keys are not there. Both know
@@ -96,16 +96,17 @@ pub(crate) async fn apply(
             let key = v2_key(merchant)?;
             let client = app.certified_v2(&merchant.mchid).ok_or(GatewayError::NotConfigured(CERTIFICATE))?;
             let unsigned = Fields::parse(frozen_request.as_bytes()).map_err(|_| GatewayError::FrozenBroken)?;
-            let answered = client.send_frozen::<RequestV2>(&key, &unsigned).await?;
-            (answered, format!("v2 {}", key.sign_type.as_str()))
+            // The hash of the frozen message, which may be older than the merchant's setting.
+            let sign_type = SignType::of(&unsigned).map_err(|_| GatewayError::FrozenBroken)?;
+            (client.send_frozen::<RequestV2>(&key, &unsigned).await?, VerifiedBy::V2(sign_type))
         }
         Api::V3 => {
             let call = FrozenRefund(frozen_request.to_owned());
-            (app.pay_v3.call(v3_keys(app, merchant)?, app.nonce_str(), &call).await?, "v3".to_owned())
+            (app.pay_v3.call(v3_keys(app, merchant)?, app.nonce_str(), &call).await?, VerifiedBy::V3)
         }
     };
     let message = answer_to(Source::Refund, asked, verified_by, answered.evidence);
-    about(&refund.out_refund_no, message, answered.answer)
+    Ok((message, answered.answer))
 }
 
 const CERTIFICATE: &str = "certificate_file and private_key_file, or certificate_p12_file,";
@@ -131,27 +132,17 @@ pub(crate) async fn query(
             let which = Which::OutRefundNo(out_refund_no.clone());
             let call = QueryV2 { appid: appid.clone(), mchid: merchant.mchid.clone(), which, offset: None };
             let answered = app.pay_v2.call(&key, &app.nonce_str(), &call).await?;
-            let verified_by = format!("v2 {}", key.sign_type.as_str());
-            let message = answer_to(Source::Query, asked, verified_by, answered.evidence);
-            let refund = answered.answer.refund(out_refund_no).ok_or(GatewayError::OtherPayment)?;
+            let message = answer_to(Source::Query, asked, VerifiedBy::V2(key.sign_type), answered.evidence);
+            let refund = answered.answer.refund(out_refund_no).ok_or(GatewayError::NotTold)?;
             Ok((message, refund))
         }
         Api::V3 => {
             let call = QueryV3 { out_refund_no: out_refund_no.clone() };
             let answered = app.pay_v3.call(v3_keys(app, merchant)?, app.nonce_str(), &call).await?;
-            let message = answer_to(Source::Query, asked, "v3".to_owned(), answered.evidence);
-            about(out_refund_no, message, answered.answer)
+            let message = answer_to(Source::Query, asked, VerifiedBy::V3, answered.evidence);
+            Ok((message, answered.answer))
         }
     }
-}
-
-/// A signature says that WeChat wrote the answer, not what it answers.
-fn about(
-    out_refund_no: &OutRefundNo,
-    message: Message,
-    told: Verified<Told>,
-) -> Result<(Message, Verified<Told>), RefundError> {
-    if told.out_refund_no == *out_refund_no { Ok((message, told)) } else { Err(GatewayError::OtherPayment.into()) }
 }
 
 /// Why nothing was learned of a refund, or that WeChat did not take it.

@@ -115,9 +115,23 @@ pub fn cancel(tx: &mut Tx, kind: Kind, subject: &str) -> Result<(), DatabaseErro
     store::cancel(tx, kind.as_str(), subject)
 }
 
+/// After so many tries, which take eight hours with the pauses between them, a person has to look.
+pub const ENOUGH_TRIES: i64 = 24;
+
 /// The pause before the next try, after so many.
 fn pause(attempts: i64) -> SignedDuration {
     const PAUSES_S: [i64; 8] = [1, 3, 10, 30, 60, 300, 600, 1800];
     let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(PAUSES_S.len() - 1);
     SignedDuration::from_secs(PAUSES_S[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enough_tries_take_eight_hours() {
+        let waited: SignedDuration = (1..ENOUGH_TRIES).map(pause).sum();
+        assert_eq!(waited.as_hours(), 8);
+    }
 }

@@ -82,7 +82,7 @@ async fn run(app: &Arc<App>, claim: store::Claim) -> Result<(), DatabaseError> {
         Some(Kind::ExpireOrder) => order::run_expire_job(app, subject).await,
         Some(Kind::SubmitRefund) => refund::run_submit_job(app, subject, attempts).await,
         Some(Kind::PollRefund) => refund::run_poll_job(app, subject).await,
-        Some(Kind::ConfirmRefund) => refund::run_confirm_job(app, subject).await,
+        Some(Kind::ConfirmRefund) => refund::run_confirm_job(app, subject, attempts).await,
         Some(Kind::SendMessages) => customer_service::run_send_job(app, subject).await,
         Some(Kind::FetchPicture) => customer_service::run_fetch_job(app, subject, attempts).await,
         Some(Kind::CheckUnanswered) => customer_service::run_unanswered_job(app, subject).await,

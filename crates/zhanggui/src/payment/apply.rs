@@ -45,6 +45,7 @@ pub(super) fn apply(
     );
     match payment.state {
         State::Succeeded { success_time, .. } => {
+            job::cancel(tx, job::Kind::QueryPayment, &payment.id)?;
             end_jobs(tx, &payment.id)?;
             pay_order(tx, app, now, &payment, success_time)?;
             Ok(Settled::Paid)
@@ -58,9 +59,9 @@ pub(super) fn apply(
     }
 }
 
-/// The question what became of it is answered.
+/// It has ended. What confirms a notification that said "paid" goes on after a close.
 fn end_jobs(tx: &mut Tx, payment_id: &str) -> Result<(), DatabaseError> {
-    for kind in [job::Kind::QueryPayment, job::Kind::PollPayment, job::Kind::ClosePayment] {
+    for kind in [job::Kind::PollPayment, job::Kind::ClosePayment] {
         job::cancel(tx, kind, payment_id)?;
     }
     Ok(())

@@ -21,11 +21,8 @@ use crate::{
     database::{DatabaseError, Tx},
     gateway,
     http::chain,
-    job::{self, Outcome},
+    job::{self, ENOUGH_TRIES, Outcome},
 };
-
-/// After so many tries (about nine hours with the job's pauses) a person has to look. The job goes on.
-const ATTENTION_ATTEMPTS: i64 = 24;
 
 /// Whether a payment of the order can still take money.
 pub(crate) fn is_any_live(tx: &mut Tx, order_id: &str) -> Result<bool, DatabaseError> {
@@ -69,9 +66,10 @@ pub async fn run_close_job(app: &Arc<App>, payment_id: &str, attempts: i64) -> O
         Ok(HowFar::NotYet) => Outcome::Retry("WeChat has neither closed it nor called it paid".to_owned()),
         Err(error) => Outcome::retry(&error),
     };
-    if attempts < ATTENTION_ATTEMPTS {
+    if attempts < ENOUGH_TRIES {
         return outcome;
     }
+    // A person has to look. The job goes on.
     let id = payment_id.to_owned();
     let (now, raiser) = (app.now(), Arc::clone(app));
     let detail = "the order cannot be closed at WeChat, and is not paid either";

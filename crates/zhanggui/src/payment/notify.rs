@@ -33,7 +33,7 @@ use super::settle::{Settled, settle};
 use crate::{
     app::App,
     database::{DatabaseError, Tx},
-    evidence::{Message, Source, Weight},
+    evidence::{Message, Source, VerifiedBy, Weight},
     explain, gateway,
     http::{Problem, RawBody, chain},
     refund,
@@ -96,13 +96,12 @@ async fn take(app: &Arc<App>, form: Form, incoming: &Incoming) -> Result<(), Ref
             let v2 = merchant.v2.as_ref().ok_or(Refusal::VersionNotConfigured)?;
             if refund_notification::is_one(&incoming.raw) {
                 let told = refund_notification::read(&incoming.raw, &merchant.mchid, &v2.key)?;
-                let message = message(incoming, "v2 req_info".to_owned(), Weight::Hint);
+                let message = message(incoming, VerifiedBy::V2ReqInfo, Weight::Hint);
                 return keep_hint(app, message, &merchant.mchid, told.refund).await;
             }
             let verified = v2_notification::read(&incoming.raw, &merchant.mchid, &v2.key, v2.sign_type)?;
-            let verified_by = format!("v2 {}", v2.sign_type.as_str());
             let weight = if v2.confirm { Weight::Hint } else { Weight::Proof };
-            (message(incoming, verified_by, weight), verified.paid())
+            (message(incoming, VerifiedBy::V2(v2.sign_type), weight), verified.paid())
         }
         Form::V3 => {
             let keys = gateway::v3_keys(app, merchant).map_err(|_| Refusal::VersionNotConfigured)?;
@@ -111,7 +110,7 @@ async fn take(app: &Arc<App>, form: Form, incoming: &Incoming) -> Result<(), Ref
             let verifying = app.pay_v3.verify_callback(keys, &headers, &incoming.raw);
             let verified = tokio::time::timeout(KEYS_TIMEOUT, verifying).await.map_err(|_| Refusal::KeysNotHere)??;
             let notification = v3_notification::read(verified, &merchant.mchid, &keys.api_v3_key)?;
-            let told = message(incoming, format!("v3 {}", headers.serial), Weight::Proof);
+            let told = message(incoming, VerifiedBy::V3Callback { serial: headers.serial }, Weight::Proof);
             if let Some(refund) = notification.refunded() {
                 return settle_refund(app, told, merchant.mchid.clone(), refund).await;
             }
@@ -133,7 +132,7 @@ async fn take(app: &Arc<App>, form: Form, incoming: &Incoming) -> Result<(), Ref
     }
 }
 
-fn message(incoming: &Incoming, verified_by: String, weight: Weight) -> Message {
+fn message(incoming: &Incoming, verified_by: VerifiedBy, weight: Weight) -> Message {
     let raw = incoming.raw.clone();
     Message { source: Source::Notification, weight, verified_by, raw, request_id: None, asked: None }
 }
@@ -144,13 +143,11 @@ async fn settle_refund(app: &Arc<App>, message: Message, mchid: MchId, told: Ver
     let settle = move |tx: &mut Tx| refund::settle(tx, &settling, now, &message, &mchid, &told);
     let settled = app.database.write(settle).await?;
     app.event_wake.notify_waiters();
+    app.job_wake.notify_one();
     match settled {
-        refund::Settled::Believed => Ok(()),
+        refund::Settled::Believed | refund::Settled::UnderWay => Ok(()),
         refund::Settled::Quarantined => Err(Refusal::Quarantined),
-        refund::Settled::TooEarly => {
-            app.job_wake.notify_one();
-            Err(Refusal::TooEarly)
-        }
+        refund::Settled::TooEarly => Err(Refusal::TooEarly),
     }
 }
 

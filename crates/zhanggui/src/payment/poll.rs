@@ -21,7 +21,7 @@ use crate::{
     database::{DatabaseError, Tx},
     gateway::{self, GatewayError},
     http::chain,
-    job::{self, Every, Outcome, Plan},
+    job::{self, ENOUGH_TRIES, Every, Outcome, Plan},
     order,
 };
 
@@ -42,10 +42,7 @@ pub enum QueryError {
     Database(#[from] DatabaseError),
 }
 
-/// After so many tries (about nine hours with the job's pauses) a person has to look. Asking goes on.
-const ATTENTION_ATTEMPTS: i64 = 24;
-
-/// After so many tries (more than a week) WeChat has closed what was not paid, and asking ends.
+/// After so many tries (more than a week) WeChat has closed what was not paid and has nothing new to say: asking ends.
 const ATTEMPTS_MAX: i64 = 400;
 
 /// When an unpaid payment is asked for, counted from the customer's last press of "pay".
@@ -146,12 +143,13 @@ pub async fn refresh(app: &Arc<App>, order_id: &str) -> Result<(), QueryError> {
     }
 }
 
-/// The job that finds out what became of a payment.
+/// The job that finds out whether a payment was paid, as a notification said.
 pub async fn run_query_job(app: &Arc<App>, payment_id: &str, attempts: i64) -> Outcome {
     let outcome = confirm(app, payment_id).await;
-    if matches!(outcome, Outcome::Done) || attempts < ATTENTION_ATTEMPTS {
+    if matches!(outcome, Outcome::Done) || attempts < ENOUGH_TRIES {
         return outcome;
     }
+    // A person has to look. Asking goes on.
     let id = payment_id.to_owned();
     let (now, raiser) = (app.now(), Arc::clone(app));
     let detail = "WeChat did not confirm a notification in answer to queries";
@@ -175,8 +173,11 @@ async fn confirm(app: &Arc<App>, payment_id: &str) -> Outcome {
         return Outcome::Done;
     }
     match query(app, &payment).await {
-        Ok(Settled::Paid | Settled::Closed | Settled::Quarantined) => Outcome::Done,
-        Ok(Settled::NotPaid | Settled::ToConfirm) => Outcome::Retry("WeChat says that it is not paid".to_owned()),
+        Ok(Settled::Paid | Settled::Quarantined) => Outcome::Done,
+        // A notification said "paid". Closed is no answer to that, whoever found it out first.
+        Ok(Settled::NotPaid | Settled::Closed | Settled::ToConfirm) => {
+            Outcome::Retry("WeChat says that it is not paid".to_owned())
+        }
         Err(error) => Outcome::retry(&error),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     app::App,
     attention::{self, Reason},
     database::{DatabaseError, Tx},
-    evidence::{self, Message, Source, Statement, Verdict, Weight},
+    evidence::{self, Message, Source, Statement, Verdict, VerifiedBy, Weight},
     job,
 };
 
@@ -108,7 +108,7 @@ pub(super) fn not_known(tx: &mut Tx, app: &App, now: Timestamp, payment_id: &str
     let message = Message {
         source: Source::Query,
         weight: Weight::Proof,
-        verified_by: "absence".to_owned(),
+        verified_by: VerifiedBy::Absence,
         raw: bytes::Bytes::new(),
         request_id: None,
         asked: None,

@@ -99,9 +99,9 @@ const ADD_ATTEMPT: &str = "
     WHERE id = $1
       AND state = 'submitting'";
 
-/// Counts a call to WeChat before it is made; says whether the payment still waits for one.
-pub(super) fn add_attempt(tx: &mut Tx, id: &str, now: Timestamp) -> Result<bool, DatabaseError> {
-    Ok(tx.execute(ADD_ATTEMPT, params![id, ms(now)])? == 1)
+/// Counts a call to WeChat before it is made, if the payment still waits for one.
+pub(super) fn add_attempt(tx: &mut Tx, id: &str, now: Timestamp) -> Result<(), DatabaseError> {
+    tx.execute(ADD_ATTEMPT, params![id, ms(now)]).map(drop)
 }
 
 const PRESS: &str = "UPDATE payment SET pressed_ms = $2 WHERE id = $1";

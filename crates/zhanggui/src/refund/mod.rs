@@ -15,7 +15,7 @@ mod store;
 mod submit;
 
 use jiff::Timestamp;
-use weixin::{AppId, Fen, MchId, OrderAmount, OutRefundNo};
+use weixin::{AppId, MchId, OrderAmount, OutRefundNo, RefundReason};
 
 use crate::config::Api;
 pub(crate) use describe::describe;
@@ -47,12 +47,10 @@ pub struct Refund {
     pub out_refund_no: OutRefundNo,
     /// How much.
     pub amount: OrderAmount,
-    /// What was paid in all.
-    pub total: Fen,
     /// Why it was made.
     pub cause: Cause,
     /// Shown to the customer.
-    pub reason: Option<String>,
+    pub reason: Option<RefundReason>,
     /// The merchant's own number, if there is one.
     pub reference: Option<String>,
     /// The request to WeChat without its signature; never changes. One that was made elsewhere has none.

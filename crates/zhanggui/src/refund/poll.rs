@@ -18,7 +18,7 @@ use crate::{
     database::{DatabaseError, Tx},
     gateway::refund::{self as gateway, Question, RefundError},
     http::chain,
-    job::{self, Every, Outcome, Plan},
+    job::{self, ENOUGH_TRIES, Every, Outcome, Plan},
 };
 
 /// When a refund is asked for, counted from the moment when WeChat had it. The bill tells the rest.
@@ -53,8 +53,8 @@ pub async fn run_poll_job(app: &Arc<App>, refund_id: &str) -> Outcome {
     Outcome::At(PLAN.next(refund.accepted.unwrap_or(refund.created), app.now()))
 }
 
-/// The job that finds out whether an unsigned notification is true.
-pub async fn run_confirm_job(app: &Arc<App>, subject: &str) -> Outcome {
+/// The job that finds out whether an unsigned notification is true, and how a refund ends that was made elsewhere.
+pub async fn run_confirm_job(app: &Arc<App>, subject: &str, attempts: i64) -> Outcome {
     let parsed = subject
         .split_once('/')
         .and_then(|(mchid, number)| Some((MchId::parse(mchid).ok()?, OutRefundNo::parse(number).ok()?)));
@@ -67,9 +67,12 @@ pub async fn run_confirm_job(app: &Arc<App>, subject: &str) -> Outcome {
     };
     match ask(app, &mchid, Question { api, appid: &appid, out_refund_no: &out_refund_no }).await {
         Ok(Settled::Believed | Settled::Quarantined) => Outcome::Done,
+        Ok(Settled::UnderWay) => Outcome::Retry("the refund has not ended".to_owned()),
         Ok(Settled::TooEarly) => Outcome::Retry("its payment is not known to be paid".to_owned()),
-        // Somebody else has the key of API v2.
-        Err(AskError::Wechat(error)) if error.refusal == RefundRefusal::NotFound => Outcome::Done,
+        // Answers lag behind notifications. Or somebody else has the key of API v2.
+        Err(AskError::Wechat(error)) if error.refusal == RefundRefusal::NotFound && attempts >= ENOUGH_TRIES => {
+            Outcome::Done
+        }
         Err(error) => Outcome::retry(&error),
     }
 }

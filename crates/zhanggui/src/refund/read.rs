@@ -60,7 +60,7 @@ pub fn view(refund: &Refund) -> View {
         amount: refund.amount.fen().get(),
         currency: CNY,
         cause: refund.cause.as_str(),
-        reason: refund.reason.clone(),
+        reason: refund.reason.as_ref().map(ToString::to_string),
         reference: refund.reference.clone(),
         out_refund_no: refund.out_refund_no.to_string(),
         created_at: refund.created,

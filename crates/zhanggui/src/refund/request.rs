@@ -12,7 +12,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde::Deserialize;
-use weixin::{Fen, NonceStr, OrderAmount, OutRefundNo, pay::PaymentNo};
+use weixin::{Fen, NonceStr, OrderAmount, OutRefundNo, RefundReason, pay::PaymentNo};
 
 use super::{Cause, NotReserved, Refund, State, reserve, settle, store, view};
 use crate::{
@@ -32,9 +32,6 @@ use crate::{
     order::{self, CNY, State as OrderState},
     payment::{self, Payment},
 };
-
-/// The longest reason, in bytes. Source: <https://pay.weixin.qq.com/doc/v3/merchant/4012791903> (`reason`).
-const REASON_BYTES_MAX: usize = 80;
 
 /// The longest reference, in bytes.
 const REFERENCE_BYTES_MAX: usize = 64;
@@ -88,7 +85,7 @@ pub async fn request(
 struct Wish {
     /// Everything that is left if absent.
     amount: Option<OrderAmount>,
-    reason: Option<String>,
+    reason: Option<RefundReason>,
     reference: Option<String>,
 }
 
@@ -98,16 +95,14 @@ impl Wish {
             return Err(Problem::new(Code::AmountInvalid, "The currency must be CNY."));
         }
         let amount = body.amount.as_ref().map(order::checked_amount).transpose()?;
+        let reason = body.reason.map(RefundReason::parse).transpose();
+        let reason = reason.map_err(|error| Problem::new(Code::BodyInvalid, format!("The {error}.")))?;
         let printable = |text: &String| !text.is_empty() && !text.chars().any(char::is_control);
-        if body.reason.as_ref().is_some_and(|text| !printable(text) || text.len() > REASON_BYTES_MAX) {
-            let detail = "The reason must have 1 to 80 bytes without control characters; the customer reads it.";
-            return Err(Problem::new(Code::BodyInvalid, detail));
-        }
         if body.reference.as_ref().is_some_and(|text| !printable(text) || text.len() > REFERENCE_BYTES_MAX) {
             let detail = "The reference must have 1 to 64 bytes without control characters.";
             return Err(Problem::new(Code::BodyInvalid, detail));
         }
-        Ok(Self { amount, reason: body.reason, reference: body.reference })
+        Ok(Self { amount, reason, reference: body.reference })
     }
 }
 
@@ -165,7 +160,7 @@ pub(crate) fn owe(
 struct Terms {
     amount: OrderAmount,
     cause: Cause,
-    reason: Option<String>,
+    reason: Option<RefundReason>,
     reference: Option<String>,
 }
 
@@ -184,7 +179,6 @@ fn insert(tx: &mut Tx, app: &App, new: &New, payment: &Payment, terms: Terms) ->
         api,
         out_refund_no: out_refund_no.clone(),
         amount,
-        total: payment.amount.fen(),
         cause,
         reason: reason.clone(),
         reference,
@@ -208,7 +202,7 @@ fn insert(tx: &mut Tx, app: &App, new: &New, payment: &Payment, terms: Terms) ->
 fn freeze(
     merchant: &Merchant,
     payment: &Payment,
-    (api, out_refund_no, amount, reason): (crate::config::Api, OutRefundNo, OrderAmount, Option<String>),
+    (api, out_refund_no, amount, reason): (crate::config::Api, OutRefundNo, OrderAmount, Option<RefundReason>),
     nonce_str: &NonceStr,
 ) -> Result<String, GatewayError> {
     let payment_no = match &payment.state {

@@ -14,10 +14,9 @@ use super::{Cause, Event, Next, Refund, State, poll, store, view};
 use crate::{
     app::App,
     attention::{self, Reason},
-    config::Api,
     database::{DatabaseError, Tx},
     event,
-    evidence::{self, Message, RefundStatement, Statement, Verdict},
+    evidence::{self, Message, RefundStatement, Source, Statement, Verdict},
     id, job, order,
     payment::{self, Payment},
 };
@@ -27,6 +26,8 @@ use crate::{
 pub(crate) enum Settled {
     /// It counts, now or since before.
     Believed,
+    /// It was made elsewhere and has not ended: it has to be asked for.
+    UnderWay,
     /// It does not fit what we know, and a person looks.
     Quarantined,
     /// It is about a payment that is not known to be paid: it has to be said again.
@@ -92,6 +93,11 @@ pub(crate) fn hint(
     let refund = store::find_by_number(tx, mchid.as_str(), told.out_refund_no.as_str())?;
     let known = Known { payment: payment.as_ref(), refund: refund.as_ref() };
     evidence::keep(tx, app, now, message, &statement(mchid, told, known), known.payment_id(), (Verdict::Hint, None))?;
+    confirm(tx, now, mchid, told)
+}
+
+/// WeChat is asked for a refund.
+fn confirm(tx: &mut Tx, now: Timestamp, mchid: &MchId, told: &Told) -> Result<(), DatabaseError> {
     let subject = poll::subject_of(mchid, &told.out_refund_no);
     job::schedule(tx, job::Kind::ConfirmRefund, &subject, now, now)
 }
@@ -102,10 +108,10 @@ pub(super) fn not_taken(
     app: &App,
     now: Timestamp,
     refund_id: &str,
-    event: impl FnOnce(&Refund) -> Event,
+    event: Event,
 ) -> Result<State, DatabaseError> {
     let refund = store::find(tx, refund_id)?.ok_or(DatabaseError::NotFound)?;
-    let next = refund.state.on(event(&refund));
+    let next = refund.state.on(event);
     apply(tx, app, now, refund, next)?;
     Ok(store::find(tx, refund_id)?.ok_or(DatabaseError::NotFound)?.state)
 }
@@ -120,29 +126,40 @@ fn elsewhere(
     told: &Verified<Told>,
 ) -> Result<Settled, DatabaseError> {
     let known = Known { payment: Some(payment), refund: None };
-    let (RefundState::Success, Some(success_time)) = (&told.state, told.success_time) else {
-        keep(tx, app, now, message, &payment.mchid, told, known, None)?;
-        return Ok(Settled::Believed);
+    let quarantine = |tx: &mut Tx, detail| {
+        keep(tx, app, now, message, &payment.mchid, told, known, Some(Reason::RefundMismatch))?;
+        attention::raise(tx, app, now, &payment.id, Reason::RefundMismatch, detail)?;
+        Ok(Settled::Quarantined)
+    };
+    let success_time = match (&told.state, told.success_time) {
+        (RefundState::Success, Some(success_time)) => success_time,
+        (RefundState::Success, None) => return quarantine(tx, "WeChat does not say when the refund arrived"),
+        (RefundState::Closed, _) => {
+            keep(tx, app, now, message, &payment.mchid, told, known, None)?;
+            return Ok(Settled::Believed);
+        }
+        (RefundState::Processing | RefundState::Abnormal | RefundState::Unknown(_), _) => {
+            // The answer to a query comes from the job that asks until the refund has ended.
+            if message.source == Source::Notification {
+                keep(tx, app, now, message, &payment.mchid, told, known, None)?;
+                confirm(tx, now, &payment.mchid, told)?;
+            }
+            return Ok(Settled::UnderWay);
+        }
     };
     let given = store::given(tx, &payment.id)?.checked_add(told.refund);
     let amount =
         OrderAmount::new(told.refund).ok().filter(|_| given.is_some_and(|given| given <= payment.amount.fen()));
-    let Some(amount) = amount else {
-        keep(tx, app, now, message, &payment.mchid, told, known, Some(Reason::RefundMismatch))?;
-        let detail = "WeChat reports that more has gone back than was paid";
-        attention::raise(tx, app, now, &payment.id, Reason::RefundMismatch, detail)?;
-        return Ok(Settled::Quarantined);
-    };
+    let Some(amount) = amount else { return quarantine(tx, "WeChat reports that more has gone back than was paid") };
     let refund = Refund {
         id: id::new(id::Kind::Refund, now, &app.entropy),
         order_id: payment.order_id.clone(),
         payment_id: payment.id.clone(),
         appid: payment.appid.clone(),
         mchid: payment.mchid.clone(),
-        api: if message.verified_by.starts_with("v2") { Api::V2 } else { Api::V3 },
+        api: message.verified_by.api().unwrap_or(payment.api),
         out_refund_no: told.out_refund_no.clone(),
         amount,
-        total: payment.amount.fen(),
         cause: Cause::Elsewhere,
         reason: None,
         reference: None,

@@ -1,7 +1,7 @@
 //! The table `refund`.
 
 use jiff::Timestamp;
-use weixin::{Fen, OrderAmount};
+use weixin::{Fen, OrderAmount, RefundReason};
 
 use super::{Cause, Claimed, Refund, State};
 use crate::{
@@ -36,7 +36,7 @@ pub(super) fn insert(tx: &mut Tx, refund: &Refund) -> Result<bool, DatabaseError
             refund.out_refund_no.as_str(),
             refund.amount.fen().get(),
             refund.cause.as_str(),
-            refund.reason.as_deref(),
+            refund.reason.as_ref().map(RefundReason::as_str),
             refund.reference.as_deref(),
             refund.frozen_request.as_deref(),
             refund.frozen_request.as_deref().map(frozen::hash),
@@ -69,8 +69,7 @@ const SELECT: &str = "
            refund.rejected_code,
            refund.succeeded_ms,
            refund.created_ms,
-           payment.appid,
-           payment.amount_fen AS total_fen
+           payment.appid
     FROM refund
     JOIN payment ON payment.id = refund.payment_id";
 
@@ -137,8 +136,8 @@ const BEGIN_TRY: &str = "
       AND state = 'submitting'";
 
 /// Counts a call to WeChat before it is made. Until its answer is there nobody knows what came of it.
-pub(super) fn begin_try(tx: &mut Tx, id: &str, now: Timestamp) -> Result<bool, DatabaseError> {
-    Ok(tx.execute(BEGIN_TRY, params![id, ms(now)])? == 1)
+pub(super) fn begin_try(tx: &mut Tx, id: &str, now: Timestamp) -> Result<(), DatabaseError> {
+    tx.execute(BEGIN_TRY, params![id, ms(now)]).map(drop)
 }
 
 const END_TRY: &str = "UPDATE refund SET doubt_ms = $3 WHERE id = $1 AND doubt_ms = $2";
@@ -200,9 +199,8 @@ fn read(row: &Row) -> Result<Refund, DatabaseError> {
         out_refund_no: row.parsed("out_refund_no")?,
         amount: OrderAmount::new(Fen::new(row.int("amount_fen")?))
             .map_err(|_| row.impossible("amount_fen", "the amount of a refund"))?,
-        total: Fen::new(row.int("total_fen")?),
         cause: Cause::from_word(row.text("cause")?).ok_or_else(|| word("cause", "the cause of a refund"))?,
-        reason: row.opt_text("reason")?.map(str::to_owned),
+        reason: row.opt_parsed("reason")?,
         reference: row.opt_text("reference")?.map(str::to_owned),
         frozen_request: frozen::read(row)?,
         state: read_state(row)?,

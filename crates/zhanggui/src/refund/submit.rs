@@ -8,7 +8,10 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use weixin::pay::RefundRefusal;
+use weixin::{
+    Verified,
+    pay::{Refund as Told, RefundRefusal},
+};
 
 use super::{
     Event, Refund, State,
@@ -19,12 +22,13 @@ use crate::{
     app::App,
     attention::{self, Reason},
     database::{DatabaseError, Tx},
+    evidence::Message,
     gateway::{
         GatewayError,
         refund::{self as gateway, Question, RefundError},
     },
     http::chain,
-    job::{Every, Outcome, Plan},
+    job::{ENOUGH_TRIES, Every, Outcome, Plan},
 };
 
 /// WeChat wants so much time between two refunds of one payment.
@@ -36,9 +40,6 @@ const BLOCKED_PLAN: Plan = Plan {
     then: &[Every { pause_s: 3600, until_s: 7 * 24 * 3600 }, Every { pause_s: 24 * 3600, until_s: i64::MAX }],
 };
 
-/// After so many tries (about nine hours with the job's pauses) a person has to look. The job goes on.
-const ATTENTION_ATTEMPTS: i64 = 24;
-
 /// The job that applies for a refund.
 pub async fn run_submit_job(app: &Arc<App>, refund_id: &str, attempts: i64) -> Outcome {
     let outcome = match submit(app, refund_id).await {
@@ -46,9 +47,10 @@ pub async fn run_submit_job(app: &Arc<App>, refund_id: &str, attempts: i64) -> O
         Err(error) => Outcome::retry(&error),
     };
     app.event_wake.notify_waiters();
-    if !matches!(outcome, Outcome::Retry(_)) || attempts < ATTENTION_ATTEMPTS {
+    if !matches!(outcome, Outcome::Retry(_)) || attempts < ENOUGH_TRIES {
         return outcome;
     }
+    // A person has to look. The job goes on.
     let (id, now, raiser) = (refund_id.to_owned(), app.now(), Arc::clone(app));
     let detail = "WeChat has neither taken nor refused the refund";
     let raise = move |tx: &mut Tx| attention::raise(tx, &raiser, now, &id, Reason::RefundStuck, detail);
@@ -105,12 +107,7 @@ async fn submit(app: &Arc<App>, refund_id: &str) -> Result<Outcome, SubmitError>
     let merchant = merchant.ok_or_else(|| SubmitError::MerchantUnknown(refund.mchid.to_string()))?;
     let frozen = refund.frozen_request.as_deref().ok_or(SubmitError::NotSendable(GatewayError::FrozenBroken))?;
     let refused = match gateway::apply(app, merchant, &refund, frozen).await {
-        Ok((message, told)) => {
-            let (now, settling, mchid) = (app.now(), Arc::clone(app), refund.mchid.clone());
-            let settle = move |tx: &mut Tx| settle(tx, &settling, now, &message, &mchid, &told);
-            app.database.write(settle).await?;
-            return Ok(Outcome::Done);
-        }
+        Ok((message, told)) => return believe(app, &refund, message, told).await,
         Err(error) => error,
     };
     let tried = Try { app, refund: &refund, at: now };
@@ -123,6 +120,24 @@ async fn submit(app: &Arc<App>, refund_id: &str) -> Result<Outcome, SubmitError>
         }
         // Nobody knows what came of it.
         RefundRefusal::TryAgain => Ok(Outcome::retry(&refused)),
+    }
+}
+
+/// Settles what WeChat says of the refund. An answer that leaves open whether WeChat has taken it ends nothing.
+async fn believe(
+    app: &Arc<App>,
+    refund: &Refund,
+    message: Message,
+    told: Verified<Told>,
+) -> Result<Outcome, SubmitError> {
+    let (now, settling, id, mchid) = (app.now(), Arc::clone(app), refund.id.clone(), refund.mchid.clone());
+    let settle = move |tx: &mut Tx| {
+        settle(tx, &settling, now, &message, &mchid, &told)?;
+        Ok::<_, DatabaseError>(store::find(tx, &id)?.ok_or(DatabaseError::NotFound)?.state)
+    };
+    match app.database.write(settle).await? {
+        State::Submitting { .. } => Ok(Outcome::Retry("WeChat's answer does not say how far the refund is".to_owned())),
+        _ => Ok(Outcome::Done),
     }
 }
 
@@ -141,7 +156,7 @@ impl Try<'_> {
         let (tried, before) = (self.at, self.refund.doubt);
         let block = move |tx: &mut Tx| {
             store::end_try(tx, &id, tried, before)?;
-            not_taken(tx, &app, now, &id, |_| Event::BalanceTooLow)
+            not_taken(tx, &app, now, &id, Event::BalanceTooLow)
         };
         self.app.database.write(block).await?;
         Ok(Outcome::At(BLOCKED_PLAN.next(self.refund.created, now)))
@@ -155,18 +170,13 @@ impl Try<'_> {
         let question = Question { api, appid: &appid, out_refund_no: &out_refund_no };
         let (now, app, tried) = (self.app.now(), Arc::clone(self.app), self.at);
         match gateway::query(self.app, merchant, question).await {
-            Ok((message, told)) => {
-                let settle = move |tx: &mut Tx| settle(tx, &app, now, &message, &mchid, &told);
-                self.app.database.write(settle).await?;
-                Ok(Outcome::Done)
-            }
+            Ok((message, told)) => believe(self.app, self.refund, message, told).await,
             Err(error) if error.refusal == RefundRefusal::NotFound => {
                 let code = refused.code().unwrap_or("REFUSED").to_owned();
                 let doubt = before.map(|before| now.duration_since(before));
                 let reject = move |tx: &mut Tx| {
                     store::end_try(tx, &id, tried, before)?;
-                    let code = code.clone();
-                    not_taken(tx, &app, now, &id, |_| Event::Refused { code, doubt })
+                    not_taken(tx, &app, now, &id, Event::Refused { code: code.clone(), doubt })
                 };
                 match self.app.database.write(reject).await? {
                     State::Submitting { .. } => Ok(Outcome::retry(&refused)),

@@ -91,6 +91,11 @@ const SPOILT: &[(&str, &str, &[&str])] = &[
         &["E1: an order that became paid", "E1: an order that is closed was told", "E1: each refund that succeeded"],
     ),
     (
+        "UPDATE event SET type = 'refund.failed' WHERE type = 'refund.succeeded'",
+        "UPDATE event SET type = 'refund.succeeded' WHERE type = 'refund.failed'",
+        &["E1: each refund that succeeded", "E1: each refund that failed"],
+    ),
+    (
         "UPDATE payment SET frozen_sha256 = '0' || frozen_sha256",
         "UPDATE payment SET frozen_sha256 = substr(frozen_sha256, 2)",
         &["M6: the request of a payment"],

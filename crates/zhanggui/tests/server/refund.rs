@@ -3,13 +3,14 @@
 use serde_json::json;
 use weixin::{
     Fen, NotifyUrl,
-    pay::v2::{Call as _, refund::RefundRequest, refund_query::RefundQuery},
+    pay::v2::{Call as _, SignType, refund::RefundRequest, refund_query::RefundQuery},
 };
 use weixin_simulator::{Fault, FaultKind, NOTIFICATION, RefundEnding};
 use zhanggui::{
     api_key::{NewKey, Scope},
     config::Api,
     database::Realm,
+    params,
 };
 
 use crate::support::{DEMO, Merchant, Phone, World, on_both_databases};
@@ -29,19 +30,23 @@ on_both_databases!(
     a_closed_refund_releases_its_money,
     a_refused_refund_releases_its_money,
     a_refusal_of_a_refund_that_wechat_took_is_no_refusal,
+    an_answer_that_does_not_say_how_far_a_refund_is_does_not_end_its_tries,
+    evidence_names_the_hash_with_which_the_refund_was_frozen,
     a_refund_that_was_made_on_the_merchant_platform_counts,
+    a_refund_that_was_made_elsewhere_counts_when_the_answer_lags_behind_its_notification,
+    a_refund_that_was_made_elsewhere_is_asked_for_until_it_has_ended,
+    a_success_elsewhere_that_does_not_say_when_is_for_a_person,
     a_forged_v2_notification_is_asked_for_and_changes_nothing,
     a_hundred_copies_of_a_notification_are_one_refund,
     a_statement_that_does_not_fit_the_refund_goes_into_quarantine,
     two_refunds_of_one_payment_are_a_minute_apart,
     refunds_that_cannot_be_are_refused,
+    a_reason_that_wechat_cannot_carry_is_refused,
     only_keys_with_the_scope_give_money_back,
     a_key_gives_back_no_more_in_a_day_than_it_may,
     a_repeated_idempotency_key_is_one_refund_and_one_answer,
     lesson_28_without_the_certificate_of_api_v2_money_goes_back_by_api_v3,
     a_refund_that_wechat_never_takes_is_given_to_a_person_and_goes_on,
-    a_refund_that_is_repeated_under_its_idempotency_key_is_one_refund,
-    a_key_with_a_limit_gives_no_more_back_in_a_day,
 );
 
 const APPLY_V3: &str = "/v3/refund/domestic/refunds";
@@ -63,6 +68,10 @@ async fn paid(world: &mut World, api: Api) -> (Phone, String, Merchant) {
     let phone = world.phone("li").await;
     let order = world.paid_order(&phone, "tea").await;
     (phone, order, world.merchant(Scope::ALL).await)
+}
+
+async fn refunds_of(world: &World, order: &str) -> i64 {
+    world.number_of("SELECT COUNT(*) AS n FROM refund WHERE order_id = $1", params![order]).await
 }
 
 /// The refund is applied for, the money arrives, WeChat tells, and the server asks if it was told in API v2.
@@ -380,6 +389,49 @@ async fn a_refusal_of_a_refund_that_wechat_took_is_no_refusal(world: &mut World)
     }
 }
 
+async fn an_answer_that_does_not_say_how_far_a_refund_is_does_not_end_its_tries(world: &mut World) {
+    let new_word = || FaultKind::RefundStatus("A_NEW_WORD".to_owned());
+    let refused_after = |api| match api {
+        Api::V2 => FaultKind::ErrCodeAfter("PARAM_ERROR".to_owned()),
+        Api::V3 => FaultKind::V3ErrorAfter { status: 400, code: "PARAM_ERROR".to_owned() },
+    };
+    // The answer of API v2 tells no state; that of API v3, and the answers to queries, do.
+    for (api, on_apply, on_query) in [
+        (Api::V3, new_word(), None),
+        (Api::V3, refused_after(Api::V3), Some(new_word())),
+        (Api::V2, refused_after(Api::V2), Some(new_word())),
+    ] {
+        let (_, order, till) = paid(world, api).await;
+        let (apply, query) = paths(api);
+        world.sim.inject(Fault::on(NOTIFICATION, FaultKind::Lost).times(1000));
+        world.sim.inject(Fault::on(apply, on_apply));
+        on_query.into_iter().for_each(|fault| world.sim.inject(Fault::on(query, fault)));
+        let refund = till.refund_fen(&order, 500).await;
+        world.run_jobs().await;
+        assert_eq!(till.see_refund(&refund).await["state"], "submitting");
+        for pause_s in [1, 10] {
+            world.clock.advance_s(pause_s);
+            world.run_jobs().await;
+        }
+        assert_eq!(till.see_refund(&refund).await["state"], "succeeded");
+        assert_eq!(world.sim.ledger().refunded_fen(&world.out_trade_no(&order).await), Fen::new(500));
+        world.sim.clear_faults();
+    }
+}
+
+async fn evidence_names_the_hash_with_which_the_refund_was_frozen(world: &mut World) {
+    world.reconfigure(|shop| (shop.api, shop.sign_type) = (Api::V2, SignType::Md5)).await;
+    let (_, order, till) = paid(world, Api::V2).await;
+    till.refund_fen(&order, 500).await;
+    world.reconfigure(|shop| shop.sign_type = SignType::HmacSha256).await;
+    arrive(world).await;
+    let rows = world
+        .rows("SELECT source, verified_by FROM evidence WHERE refund_id IS NOT NULL ORDER BY received_ms, source", &[])
+        .await;
+    let told: Vec<_> = rows.iter().map(|row| (row.text("source").unwrap(), row.text("verified_by").unwrap())).collect();
+    assert_eq!(told, [("refund", "v2 MD5"), ("notification", "v2 req_info"), ("query", "v2 HMAC-SHA256")]);
+}
+
 async fn a_refund_that_was_made_on_the_merchant_platform_counts(world: &mut World) {
     for api in [Api::V2, Api::V3] {
         let (phone, order, till) = paid(world, api).await;
@@ -400,6 +452,77 @@ async fn a_refund_that_was_made_on_the_merchant_platform_counts(world: &mut Worl
         till.refund_fen(&order, 12_000).await;
         arrive(world).await;
         assert_eq!(phone.see(&order).await["refunded"], 12_800);
+    }
+}
+
+/// A refund of 800 fen on the merchant platform that WeChat takes an hour for, without telling anybody.
+async fn made_elsewhere(world: &World, order: &str) -> weixin::pay::Refund {
+    world.sim.set_refund_after_s(3600);
+    let trade_no = world.out_trade_no(order).await;
+    let number = world.sim.refund_at_platform(&DEMO.mchid(), &trade_no, Fen::new(800)).unwrap();
+    world.refund_told(&trade_no, number.as_str(), 800)
+}
+
+async fn a_refund_that_was_made_elsewhere_counts_when_the_answer_lags_behind_its_notification(world: &mut World) {
+    let unknown = |api| match api {
+        Api::V2 => FaultKind::ErrCode("REFUNDNOTEXIST".to_owned()),
+        Api::V3 => FaultKind::V3Error { status: 404, code: "RESOURCE_NOT_EXISTS".to_owned() },
+    };
+    for api in [Api::V2, Api::V3] {
+        let (phone, order, _) = paid(world, api).await;
+        let told = made_elsewhere(world, &order).await;
+        world.sim.inject(Fault::on(paths(api).1, unknown(api)));
+        world.attacker().notify(DEMO.mchid, world.refund_letter(&told)).await.accepted();
+        // WeChat does not know it yet; then it is under way; then it has arrived.
+        for wait_s in [1, 3600] {
+            world.run_jobs().await;
+            assert_eq!(phone.see(&order).await["refunded"], 0);
+            world.clock.advance_s(wait_s);
+        }
+        world.run_jobs().await;
+        assert_eq!(phone.see(&order).await["refunded"], 800);
+    }
+}
+
+async fn a_refund_that_was_made_elsewhere_is_asked_for_until_it_has_ended(world: &mut World) {
+    let (phone, order, _) = paid(world, Api::V3).await;
+    let told = made_elsewhere(world, &order).await;
+    let (letter, number) = (world.letter_v3(&order).await, told.out_refund_no.clone());
+    let abnormal = weixin::pay::Refund { state: weixin::pay::RefundState::Abnormal, success_time: None, ..told };
+    world.attacker().notify_v3(DEMO.mchid, &letter.refund(&abnormal)).await.accepted_v3();
+    world.run_jobs().await;
+    assert_eq!(phone.see(&order).await["refunded"], 0);
+    // Somebody names another account on the merchant platform, and nobody tells.
+    world.sim.end_refund(&DEMO.mchid(), number.as_str(), RefundEnding::Success).unwrap();
+    world.clock.advance_s(1);
+    world.run_jobs().await;
+    assert_eq!(phone.see(&order).await["refunded"], 800);
+    // One that was closed is over: nothing is asked for any more.
+    world.clock.advance_s(60);
+    let told = made_elsewhere(world, &order).await;
+    world.sim.end_refund(&DEMO.mchid(), told.out_refund_no.as_str(), RefundEnding::Closed).unwrap();
+    world.attacker().notify(DEMO.mchid, world.refund_letter(&told)).await.accepted();
+    assert_eq!(world.run_jobs().await, 1);
+    world.clock.advance_s(3600);
+    assert_eq!(world.run_jobs().await, 0);
+    assert_eq!(phone.see(&order).await["refunded"], 800);
+}
+
+async fn a_success_elsewhere_that_does_not_say_when_is_for_a_person(world: &mut World) {
+    for api in [Api::V2, Api::V3] {
+        let (phone, order, _) = paid(world, api).await;
+        let told = made_elsewhere(world, &order).await;
+        let success = FaultKind::RefundStatus("SUCCESS".to_owned());
+        world.sim.inject(Fault::on(paths(api).1, success));
+        world.attacker().notify(DEMO.mchid, world.refund_letter(&told)).await.accepted();
+        world.run_jobs().await;
+        world.expect_attention("refund_mismatch");
+        if api == Api::V3 {
+            let timeless = weixin::pay::Refund { success_time: None, ..told };
+            let letter = world.letter_v3(&order).await.refund(&timeless);
+            world.attacker().notify_v3(DEMO.mchid, &letter).await.refused(409);
+        }
+        assert_eq!(phone.see(&order).await["refunded"], 0);
     }
 }
 
@@ -545,6 +668,18 @@ async fn refunds_that_cannot_be_are_refused(world: &mut World) {
     till.refund(&old, &json!({})).await.problem(409, "refund_too_late");
 }
 
+async fn a_reason_that_wechat_cannot_carry_is_refused(world: &mut World) {
+    for api in [Api::V2, Api::V3] {
+        let (_, order, till) = paid(world, api).await;
+        for reason in ["退茶\u{1f375}", "\u{20bb7}", "退\n茶"] {
+            let refused = till.refund(&order, &json!({ "amount": 1, "reason": reason })).await;
+            let detail = refused.problem(422, "body_invalid")["detail"].clone();
+            assert_eq!(detail, "The reason must be 1 to 80 bytes of UTF-8 without emoji and control characters.");
+        }
+        assert_eq!(world.number("SELECT COUNT(*) AS n FROM refund").await, 0);
+    }
+}
+
 async fn only_keys_with_the_scope_give_money_back(world: &mut World) {
     let (phone, order, till) = paid(world, Api::V3).await;
     let refund = till.refund_fen(&order, 500).await;
@@ -562,40 +697,55 @@ async fn only_keys_with_the_scope_give_money_back(world: &mut World) {
 }
 
 async fn a_key_gives_back_no_more_in_a_day_than_it_may(world: &mut World) {
-    let (_, order, _) = paid(world, Api::V3).await;
-    let new = NewKey {
-        name: "till".to_owned(),
-        scopes: Scope::ALL.to_vec(),
-        refunds_per_day: Some(Fen::new(1_000)),
-        ..NewKey::default()
-    };
-    let till = world.merchant_with(Realm::Simulated, new).await;
-    till.refund_fen(&order, 900).await;
-    till.refund(&order, &json!({ "amount": 101 })).await.problem(403, "refund_cap_reached");
-    till.refund_fen(&order, 100).await;
-    till.refund(&order, &json!({ "amount": 1 })).await.problem(403, "refund_cap_reached");
-    world.clock.advance_s(24 * 3600);
-    till.refund_fen(&order, 1).await;
-    for _ in 0..3 {
+    for api in [Api::V2, Api::V3] {
+        let (_, order, owner) = paid(world, api).await;
+        let (refunds_per_day, scopes) = (Some(Fen::new(5_000)), vec![Scope::Refunds]);
+        let limited = NewKey { name: "counter".to_owned(), scopes, refunds_per_day, ..NewKey::default() };
+        let counter = world.merchant_with(Realm::Simulated, limited).await;
+        let ask = async |amount: i64, reference: &str| {
+            counter.refund(&order, &json!({ "amount": amount, "reference": reference })).await
+        };
+        ask(5_001, "a").await.problem(403, "refund_cap_reached");
+        ask(3_000, "b").await.json(201);
+        ask(2_001, "c").await.problem(403, "refund_cap_reached");
+        assert_eq!(refunds_of(world, &order).await, 1, "nothing of a refused one is kept");
+        ask(3_000, "b").await.json(200);
+        ask(2_000, "d").await.json(201);
+        ask(1, "e").await.problem(403, "refund_cap_reached");
+        // Another key has its own limit, or none.
+        owner.refund_fen(&order, 1_000).await;
+        for _ in 0..3 {
+            arrive(world).await;
+            world.clock.advance_s(60);
+        }
+        world.clock.advance_s(24 * 3600);
+        ask(1, "e").await.json(201);
         arrive(world).await;
-        world.clock.advance_s(60);
     }
 }
 
 async fn a_repeated_idempotency_key_is_one_refund_and_one_answer(world: &mut World) {
-    let (_, order, till) = paid(world, Api::V3).await;
-    let path = format!("/v1/orders/{order}/refunds");
-    let post = async |body: &str| {
-        let request = till.http.request(reqwest::Method::POST, &path).bearer_auth(&till.key);
-        let request = request.header("content-type", "application/json").header("idempotency-key", "refund-1");
-        crate::support::Reply::of(request.body(body.to_owned())).await
-    };
-    let first = post(r#"{"amount":500}"#).await;
-    arrive(world).await;
-    let again = post(r#"{ "amount": 500 }"#).await;
-    assert_eq!((first.status, &first.body), (again.status, &again.body), "the same bytes");
-    post(r#"{"amount":501}"#).await.problem(422, "idempotency_key_used");
-    assert_eq!(world.number("SELECT COUNT(*) AS n FROM refund").await, 1);
+    for api in [Api::V2, Api::V3] {
+        let (_, order, till) = paid(world, api).await;
+        let path = format!("/v1/orders/{order}/refunds");
+        let mut crowd = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let (till, path) = (till.clone(), path.clone());
+            crowd.spawn(async move { till.once(&path, "k1", r#"{"amount":500}"#).await.status });
+        }
+        assert!(crowd.join_all().await.iter().all(|status| [201, 409].contains(status)));
+        let first = till.once(&path, "k1", r#"{"amount":500}"#).await;
+        arrive(world).await;
+        // The refund has gone on; the answer has not.
+        let again = till.once(&path, "k1", r#"{ "amount": 500 }"#).await;
+        assert_eq!((first.status, &first.body), (again.status, &again.body), "the same bytes");
+        till.once(&path, "k1", r#"{"amount":501}"#).await.problem(422, "idempotency_key_used");
+        // A request whose body was lost on the way gives nothing back.
+        till.once(&path, "k2", "").await.problem(400, "body_not_json");
+        let bodiless = till.http.request(reqwest::Method::POST, &path).bearer_auth(&till.key);
+        crate::support::Reply::of(bodiless).await.problem(415, "content_type_wrong");
+        assert_eq!(refunds_of(world, &order).await, 1);
+    }
 }
 
 async fn lesson_28_without_the_certificate_of_api_v2_money_goes_back_by_api_v3(world: &mut World) {
@@ -624,49 +774,4 @@ async fn a_refund_that_wechat_never_takes_is_given_to_a_person_and_goes_on(world
     world.clock.advance_s(1800);
     arrive(world).await;
     assert_eq!(till.see_refund(&refund).await["state"], "succeeded");
-}
-
-async fn a_refund_that_is_repeated_under_its_idempotency_key_is_one_refund(world: &mut World) {
-    let (_, order, till) = paid(world, Api::V3).await;
-    let path = format!("/v1/orders/{order}/refunds");
-    let part = json!({ "amount": 100 }).to_string();
-    let mut crowd = tokio::task::JoinSet::new();
-    for _ in 0..20 {
-        let (till, path, part) = (till.clone(), path.clone(), part.clone());
-        crowd.spawn(async move { till.once(&path, "k1", part).await.status });
-    }
-    assert!(crowd.join_all().await.iter().all(|status| [201, 409].contains(status)));
-    let first = till.once(&path, "k1", part.clone()).await;
-    arrive(world).await;
-    // The refund has gone on; the answer has not.
-    assert_eq!(till.once(&path, "k1", part).await.body, first.body);
-    assert_eq!(world.number("SELECT COUNT(*) AS n FROM refund").await, 1);
-    // A request whose body was lost on the way gives nothing back.
-    till.once(&path, "k2", "").await.problem(400, "body_not_json");
-    let request = till.http.request(reqwest::Method::POST, &path).bearer_auth(&till.key);
-    crate::support::Reply::of(request).await.problem(415, "content_type_wrong");
-}
-
-async fn a_key_with_a_limit_gives_no_more_back_in_a_day(world: &mut World) {
-    let (_, order, owner) = paid(world, Api::V3).await;
-    let refunds_per_day = Some(Fen::new(5000));
-    let limited =
-        NewKey { name: "counter".to_owned(), scopes: vec![Scope::Refunds], refunds_per_day, ..NewKey::default() };
-    let counter = world.merchant_with(Realm::Simulated, limited).await;
-    let path = format!("/v1/orders/{order}/refunds");
-    let ask = async |amount: i64, reference: &str| {
-        counter.post(&path, &json!({ "amount": amount, "reference": reference })).await
-    };
-    ask(5001, "a").await.problem(403, "refund_cap_reached");
-    ask(3000, "b").await.json(201);
-    ask(2001, "c").await.problem(403, "refund_cap_reached");
-    assert_eq!(world.number("SELECT COUNT(*) AS n FROM refund").await, 1, "nothing of a refused one is kept");
-    ask(3000, "b").await.json(200);
-    ask(2000, "d").await.json(201);
-    ask(1, "e").await.problem(403, "refund_cap_reached");
-    owner.post(&path, &json!({ "amount": 1000 })).await.json(201);
-    for _ in 0..5 {
-        arrive(world).await;
-        world.clock.advance_s(60);
-    }
 }

@@ -14,6 +14,8 @@ on_both_databases!(
     a_notification_is_enough_where_the_operator_says_so,
     a_hint_that_is_not_confirmed_is_given_to_a_person_and_asked_for_until_it_is_decided,
     money_for_a_payment_that_wechat_had_refused_is_given_to_a_person,
+    money_that_was_reported_is_not_forgotten_because_a_query_says_closed,
+    a_report_of_money_for_a_closed_payment_that_is_not_confirmed_is_given_to_a_person,
     refresh_heals_a_lost_notification,
     refresh_when_wechat_is_down_says_so_and_changes_nothing,
     refresh_of_a_payment_that_wechat_does_not_know_changes_nothing,
@@ -97,6 +99,54 @@ async fn money_for_a_payment_that_wechat_had_refused_is_given_to_a_person(world:
     assert_eq!(phone.see(&order).await["state"], "open");
     world.expect_attention("success_after_rejection");
     world.expect_unsettled(number);
+}
+
+async fn money_that_was_reported_is_not_forgotten_because_a_query_says_closed(world: &mut World) {
+    let says_closed = || Fault::on(OrderQuery::PATH, FaultKind::TradeState("CLOSED".to_owned()));
+    // The job that confirms the notification gets the wrong answer.
+    let (phone, order) = paid_at_wechat(world).await;
+    world.deliver().await;
+    world.sim.inject(says_closed());
+    assert_eq!(world.run_jobs().await, 1);
+    assert_eq!(world.payments(&order).await[0].1, "closed");
+    world.clock.advance_s(1);
+    assert_eq!(world.run_jobs().await, 1);
+    assert_eq!(phone.see(&order).await["state"], "paid");
+    // Somebody gives the order up before the job runs, and that gets it.
+    let (phone, order) = paid_at_wechat(world).await;
+    world.deliver().await;
+    world.sim.inject(says_closed());
+    assert_eq!(phone.close(&order).await.json(200)["state"], "closed");
+    for _ in 0..2 {
+        world.settle().await;
+        world.clock.advance_s(3);
+    }
+    world.settle().await;
+    world.expect_attention("late_payment");
+    assert_eq!(world.sim.ledger().refunded_fen(&world.out_trade_no(&order).await).get(), 12_800);
+}
+
+/// Somebody has the key of the merchant, and the order is closed.
+async fn a_report_of_money_for_a_closed_payment_that_is_not_confirmed_is_given_to_a_person(world: &mut World) {
+    let phone = world.phone("li").await;
+    let order = phone.order("tea").await;
+    phone.parameters(&order).await;
+    let letter = world.letter(&order).await;
+    assert_eq!(phone.close(&order).await.json(200)["state"], "closed");
+    world.attacker().notify(DEMO.mchid, letter.xml()).await.accepted();
+    for run in 1..=24 {
+        assert_eq!(world.number("SELECT COUNT(*) AS n FROM attention").await, 0, "before run {run}");
+        assert_eq!(world.run_jobs().await, 1);
+        world.clock.advance_s(1800);
+    }
+    world.expect_attention("unconfirmed");
+    // After more than a week WeChat has nothing new to say.
+    for _ in 24..400 {
+        assert_eq!(world.run_jobs().await, 1);
+        world.clock.advance_s(1800);
+    }
+    assert_eq!(world.run_jobs().await, 0);
+    assert_eq!(world.order_state(&order).await, "closed");
 }
 
 async fn refresh_heals_a_lost_notification(world: &mut World) {

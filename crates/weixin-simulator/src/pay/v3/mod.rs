@@ -175,6 +175,7 @@ fn foreign(body: String, fault: Option<&FaultKind>) -> String {
         Some(FaultKind::ForeignMerchant) => (&["mchid"], OTHER_MERCHANT),
         Some(FaultKind::ForeignNumber) => (&["out_refund_no", "out_trade_no"], FOREIGN_NUMBER),
         Some(FaultKind::TradeState(word)) => (&["trade_state"], word),
+        Some(FaultKind::RefundStatus(word)) => (&["status"], word),
         _ => return body,
     };
     let Ok(mut told) = serde_json::from_str::<serde_json::Value>(&body) else { return body };

@@ -50,6 +50,13 @@ impl Call for OrderQuery {
             which: payment(fields)?,
         })
     }
+
+    fn is_answered_by(&self, answer: &Transaction) -> bool {
+        match &self.which {
+            Which::TransactionId(number) => answer.transaction_id.as_ref() == Some(number),
+            Which::OutTradeNo(number) => answer.out_trade_no == *number,
+        }
+    }
 }
 
 /// Writes the number of a payment.

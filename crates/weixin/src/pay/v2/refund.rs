@@ -11,13 +11,10 @@ use super::{
     required,
 };
 use crate::{
-    AppId, FieldError, MchId, NotifyUrl, OrderAmount, OutRefundNo, OutTradeNo, TransactionId,
+    AppId, FieldError, MchId, NotifyUrl, OrderAmount, OutRefundNo, OutTradeNo, RefundReason, TransactionId,
     pay::{PaymentNo, Refund, RefundRefusal, RefundState, refund::refund_id},
     xml::Fields,
 };
-
-/// The most bytes that `refund_desc` can have.
-const REFUND_DESC_BYTES_MAX: usize = 80;
 
 /// Asks to give money back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +31,8 @@ pub struct RefundRequest {
     pub refund: OrderAmount,
     /// The amount of the payment, in fen (`total_fee`).
     pub total: OrderAmount,
-    /// Shown to the customer (`refund_desc`): at most 80 bytes.
-    pub reason: Option<String>,
+    /// Shown to the customer (`refund_desc`).
+    pub reason: Option<RefundReason>,
     /// Where to report the result. Always send it: without it the result goes elsewhere, or nowhere.
     pub notify_url: NotifyUrl,
 }
@@ -61,7 +58,7 @@ impl Call for RefundRequest {
             .set("out_refund_no", self.out_refund_no.as_str())
             .set("total_fee", self.total.fen().get().to_string())
             .set("refund_fee", self.refund.fen().get().to_string())
-            .set_some("refund_desc", self.reason.as_deref())
+            .set_some("refund_desc", self.reason.as_ref().map(RefundReason::as_str))
             .set("notify_url", self.notify_url.as_str());
         fields
     }
@@ -74,7 +71,7 @@ impl Call for RefundRequest {
             out_refund_no: required(fields, "out_refund_no", OutRefundNo::parse)?,
             refund: required(fields, "refund_fee", amount("refund_fee"))?,
             total: required(fields, "total_fee", amount("total_fee"))?,
-            reason: optional(fields, "refund_desc", reason)?,
+            reason: optional(fields, "refund_desc", RefundReason::parse)?,
             notify_url: required(fields, "notify_url", NotifyUrl::parse)?,
         })
     }
@@ -89,13 +86,6 @@ impl Call for RefundRequest {
 
 fn amount(name: &'static str) -> impl FnOnce(&str) -> Result<OrderAmount, FieldError> {
     move |text| OrderAmount::from_wire(text).map_err(|_| FieldError::new(name, "must be 1 fen or more, within 32 bits"))
-}
-
-fn reason(text: &str) -> Result<String, FieldError> {
-    let good = text.len() <= REFUND_DESC_BYTES_MAX && text.chars().all(crate::text::is_wechat_character);
-    let error =
-        FieldError::new("refund_desc", "must be at most 80 bytes of UTF-8 without emoji and control characters");
-    if good { Ok(text.to_owned()) } else { Err(error) }
 }
 
 /// The refund was accepted. The answer tells no state; a repeat of a refund that has ended gets the same answer, so
@@ -137,6 +127,9 @@ impl Answer for Refund {
 
 impl RefundRefusal {
     /// Sorts a signed refusal of API v2, of this call or of the query. Codes that we do not know prove nothing.
+    ///
+    /// Source: <https://pay.weixin.qq.com/doc/v2/merchant/4011941262> and
+    /// <https://pay.weixin.qq.com/doc/v2/merchant/4011941316> (error codes).
     pub fn of(code: &ErrCode) -> Self {
         match code {
             ErrCode::Notenough => Self::NotEnough,
@@ -197,13 +190,5 @@ mod tests {
             ]
         );
         assert_eq!(RefundRefusal::of(&ErrCode::from_wire("NEW_CODE")), RefundRefusal::TryAgain);
-    }
-
-    #[test]
-    fn a_reason_is_measured_in_bytes() {
-        assert!(reason(&"茶".repeat(26)).is_ok());
-        for bad in ["茶".repeat(27), "a\u{1f375}".to_owned(), "a\nb".to_owned()] {
-            assert_eq!(reason(&bad).unwrap_err().field, "refund_desc");
-        }
     }
 }

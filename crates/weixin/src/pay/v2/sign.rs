@@ -39,6 +39,14 @@ impl SignType {
         }
     }
 
+    /// The hash by which a message is signed, as the message itself says. One that does not say is signed by MD5.
+    ///
+    /// # Errors
+    /// The message names another hash.
+    pub fn of(fields: &Fields) -> Result<Self, FieldError> {
+        fields.get("sign_type").map_or(Ok(Self::Md5), Self::from_wire)
+    }
+
     /// The length of a signature in hexadecimal digits.
     const fn length(self) -> usize {
         match self {

@@ -22,6 +22,10 @@ impl Call for QueryByOutTradeNo {
     fn path(&self) -> String {
         format!("/v3/pay/transactions/out-trade-no/{}?mchid={}", encoded(self.out_trade_no.as_str()), self.mchid)
     }
+
+    fn is_answered_by(&self, answer: &Transaction) -> bool {
+        answer.mchid == self.mchid && answer.out_trade_no == self.out_trade_no
+    }
 }
 
 /// Asks by WeChat's number, after the payment.
@@ -39,6 +43,10 @@ impl Call for QueryById {
 
     fn path(&self) -> String {
         format!("/v3/pay/transactions/id/{}?mchid={}", self.transaction_id, self.mchid)
+    }
+
+    fn is_answered_by(&self, answer: &Transaction) -> bool {
+        answer.mchid == self.mchid && answer.transaction_id.as_ref() == Some(&self.transaction_id)
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Call, Code, ErrorBody, Method, checked, fen, json, query::encoded, transaction};
 use crate::{
-    Fen, FieldError, NotifyUrl, OrderAmount, OutRefundNo, OutTradeNo, TransactionId,
+    Fen, FieldError, NotifyUrl, OrderAmount, OutRefundNo, OutTradeNo, RefundReason, TransactionId,
     pay::{Refund, RefundRefusal, RefundState, refund::refund_id},
 };
 
@@ -28,9 +28,9 @@ pub struct RefundRequest {
     pub payment: PaymentNo,
     /// The merchant's number of the refund.
     pub out_refund_no: OutRefundNo,
-    /// Shown to the customer: at most 80 bytes.
+    /// Shown to the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<RefundReason>,
     /// Where to report the result. Always send it: without it the result goes elsewhere as XML, or nowhere.
     pub notify_url: NotifyUrl,
     /// How much of how much.
@@ -91,6 +91,9 @@ impl Call for FrozenRefund {
 
 impl RefundRefusal {
     /// Sorts a refusal of API v3, of either call. It is not signed: ask once more before a definitive one is believed.
+    ///
+    /// Source: <https://pay.weixin.qq.com/doc/v3/merchant/4012791903> and
+    /// <https://pay.weixin.qq.com/doc/v3/merchant/4012791904> (error codes).
     pub fn of_v3(http_status: u16, error: &ErrorBody) -> Self {
         match error.code {
             _ if http_status == 401 || http_status == 429 || http_status >= 500 => Self::TryAgain,
