@@ -97,7 +97,7 @@ pub async fn list_call(State(app): State<Arc<App>>, caller: Caller) -> Result<Js
     Ok(Json(Keys { keys: list(&app.database).await? }))
 }
 
-/// Revokes a key: it stops working at once.
+/// Revokes a key: it stops working at once, and its streams of events end.
 ///
 /// # Errors
 /// The caller may not, or there is no such key that works.
@@ -112,6 +112,8 @@ pub async fn revoke_call(
         return Err(not_found());
     }
     let id = revoke(&app.database, &id, app.now()).await?.ok_or_else(not_found)?;
+    // Its streams of events look at it again.
+    app.event_wake.notify_waiters();
     tracing::info!(key.id = id, key.revoked_by = by.id, "API key revoked");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -258,6 +258,14 @@ pub async fn find(app: &App, token: &str) -> Result<Option<ApiKey>, DatabaseErro
     Ok(Some(key))
 }
 
+/// Whether the key with this id still works, for what goes on after the request that it was sent with.
+///
+/// # Errors
+/// The database fails.
+pub fn works(tx: &mut Tx, id: &str, now: Timestamp) -> Result<bool, DatabaseError> {
+    store::works(tx, id, ms(now))
+}
+
 /// Counts a refund against what the key may give back in a day, in the transaction of the refund; `false` if it would be
 /// too much. The day is Beijing's, as on the merchant platform.
 ///

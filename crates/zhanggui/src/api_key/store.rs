@@ -52,6 +52,17 @@ pub(super) fn find(tx: &mut Tx, hash: &str, now_ms: i64) -> Result<Option<(ApiKe
     row.map(|row| Ok((read(&row)?, row.opt_int("last_used_ms")?))).transpose()
 }
 
+const WORKS: &str = "
+    SELECT id
+    FROM api_key
+    WHERE id = $1
+      AND revoked_ms IS NULL
+      AND (expires_ms IS NULL OR expires_ms > $2)";
+
+pub(super) fn works(tx: &mut Tx, id: &str, now_ms: i64) -> Result<bool, DatabaseError> {
+    tx.query_opt(WORKS, params![id, now_ms]).map(|row| row.is_some())
+}
+
 fn read(row: &Row) -> Result<ApiKey, DatabaseError> {
     let addresses = row.opt_text("addresses")?.unwrap_or_default();
     Ok(ApiKey {

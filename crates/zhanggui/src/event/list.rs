@@ -64,7 +64,7 @@ pub async fn list(
             Some(after) => position_of(&app, after).await?,
             None => app.database.read(store::last).await?,
         };
-        return stream::start(&app, position, filter);
+        return stream::start(&app, key, position, filter);
     }
     let limit = asked.limit.unwrap_or(50);
     if !(1..=LIMIT_MAX).contains(&limit) {

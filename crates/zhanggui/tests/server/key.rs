@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::{Duration, timeout};
 use weixin::Fen;
 use zhanggui::{
     api_key::{self, NewKey, Scope},
@@ -14,6 +15,7 @@ use crate::support::{Merchant, Reply, World, on_both_databases};
 on_both_databases!(
     a_key_that_has_ended_is_as_good_as_none,
     a_revoked_key_stops_working_at_once,
+    a_key_that_is_revoked_or_ends_ends_its_event_stream,
     a_key_works_only_from_its_addresses,
     a_list_shows_keys_without_what_is_secret,
     the_last_use_of_a_key_is_written_down_once_a_minute,
@@ -49,6 +51,35 @@ async fn a_revoked_key_stops_working_at_once(world: &mut World) {
     for gone in [id.as_str(), prefix, "key_1", ""] {
         assert_eq!(api_key::revoke(world.database(), gone, world.clock.now()).await.unwrap(), None, "{gone}");
     }
+}
+
+async fn a_key_that_is_revoked_or_ends_ends_its_event_stream(world: &mut World) {
+    let owner = world.merchant(&[Scope::Admin]).await;
+    let expires = Some(world.clock.now() + SignedDuration::from_hours(1));
+    let (revoked, other) = (world.merchant(&[Scope::Read]).await, world.merchant(&[Scope::Read]).await);
+    let till = world.merchant_with(Realm::Simulated, NewKey { expires, ..new(&[Scope::Read]) }).await;
+    let open = async |merchant: &Merchant| {
+        let request = merchant.http.request(Method::GET, "/v1/events").bearer_auth(&merchant.key);
+        let mut stream = request.header("accept", "text/event-stream").send().await.unwrap();
+        assert_eq!(stream.chunk().await.unwrap().unwrap(), ": events\n\n");
+        stream
+    };
+    let (revoked_stream, mut other_stream, ending_stream) =
+        (open(&revoked).await, open(&other).await, open(&till).await);
+    let end = async |stream: reqwest::Response| timeout(Duration::from_secs(10), stream.text()).await.expect("it ends");
+    let prefix = &revoked.key[.."zg_sim_".len() + 6];
+    let keys = owner.get("/v1/keys").await.json(200);
+    let key = keys["keys"].as_array().unwrap().iter().find(|key| key["prefix"] == prefix).unwrap();
+    let path = format!("/v1/keys/{}", key["id"].as_str().unwrap());
+    assert_eq!(owner.send(Method::DELETE, &path, &json!({})).await.status, 204);
+    assert_eq!(end(revoked_stream).await.unwrap(), "", "nothing after the key");
+    world.clock.advance_s(3600);
+    assert_eq!(end(ending_stream).await.unwrap(), "");
+    // The others go on.
+    let phone = world.phone("li").await;
+    phone.order("tea").await;
+    let told = timeout(Duration::from_secs(10), other_stream.chunk()).await.expect("it goes on").unwrap().unwrap();
+    assert!(told.windows(13).any(|window| window == b"order.created"));
 }
 
 /// The test connects from 127.0.0.1; the proxy tells other addresses.
