@@ -217,6 +217,8 @@ const SETTLE: &str = "
       AND position = $2
       AND fence = $3";
 
+const IS_CURRENT: &str = "SELECT id FROM webhook_endpoint WHERE id = $1 AND url = $2 AND state = 'enabled'";
+
 const DISABLE: &str = "
     UPDATE webhook_endpoint
     SET state = 'disabled',
@@ -231,19 +233,27 @@ const PAUSE: &str = "
     WHERE id = $1
       AND paused_until_ms < $2";
 
-/// Writes a try and what follows from it. A delivery that somebody else has by now keeps its state.
+/// Writes a try and what follows from it, and gives that; `None` if somebody else has the delivery by now, which keeps its
+/// state. Only the address that the endpoint still has speaks for it.
 pub(in super::super) fn finish(
     tx: &mut Tx,
     seal: &Seal,
     claim: &Claim,
     attempted: &Attempted,
-    (next, effect): (Next, Effect),
-) -> Result<(), DatabaseError> {
+    verdict: (Next, Effect),
+) -> Result<Option<(Next, Effect)>, DatabaseError> {
     let (endpoint_id, position) = (claim.endpoint_id.as_str(), claim.position);
     if tx.query_opt(IS_THERE, params![endpoint_id, position])?.is_none() {
-        return Ok(());
+        return Ok(None);
     }
     insert_attempt(tx, seal, claim, attempted)?;
+    let is_taken = verdict.0 == Next::Delivered;
+    let (next, effect) = match is_taken || tx.query_opt(IS_CURRENT, params![endpoint_id, claim.url.as_str()])?.is_some()
+    {
+        true => verdict,
+        // The address is not the endpoint's any more, or the endpoint was disabled meanwhile.
+        false => (Next::Kept, Effect::None),
+    };
     let ended_ms = ms(attempted.ended);
     let (state, failures, due_ms, delivered_ms) = match next {
         Next::Delivered => (DeliveryState::Delivered, claim.failures, ended_ms, Some(ended_ms)),
@@ -251,12 +261,16 @@ pub(in super::super) fn finish(
         Next::Again(due) => (DeliveryState::Waiting, claim.failures + 1, ms(due), None),
         Next::Exhausted => (DeliveryState::Exhausted, claim.failures + 1, ended_ms, None),
     };
-    tx.execute(SETTLE, params![endpoint_id, position, claim.fence, state.as_str(), failures, due_ms, delivered_ms])?;
-    match effect {
-        Effect::None => Ok(()),
-        Effect::Disable => tx.execute(DISABLE, params![endpoint_id, ended_ms]).map(drop),
-        Effect::PauseUntil(until) => tx.execute(PAUSE, params![endpoint_id, ms(until)]).map(drop),
+    let values = params![endpoint_id, position, claim.fence, state.as_str(), failures, due_ms, delivered_ms];
+    if tx.execute(SETTLE, values)? == 0 {
+        return Ok(None);
     }
+    match effect {
+        Effect::None => {}
+        Effect::Disable => tx.execute(DISABLE, params![endpoint_id, ended_ms]).map(drop)?,
+        Effect::PauseUntil(until) => tx.execute(PAUSE, params![endpoint_id, ms(until)]).map(drop)?,
+    }
+    Ok(Some((next, effect)))
 }
 
 fn insert_attempt(tx: &mut Tx, seal: &Seal, claim: &Claim, attempted: &Attempted) -> Result<(), DatabaseError> {
