@@ -243,7 +243,7 @@ fn tell_a_person(
             (Reason::WebhookExhausted, format!("{id} did not take {} in three days.", claim.event_id))
         }
         (Next::Again(_), _) if waits_long => {
-            (Reason::WebhookBlocked, format!("{id} has not taken {} for an hour.", claim.event_id))
+            (Reason::WebhookBlocked, format!("{id} did not take {}, which is more than an hour old.", claim.event_id))
         }
         _ => return Ok(()),
     };
