@@ -15,7 +15,7 @@ use crate::{
     api_key::Scope,
     app::App,
     database::DatabaseError,
-    event::{self, Type},
+    event::{self, Headline, Type},
     http::{Caller, Code, Problem},
     id,
     idempotency::{Answered, Creating},
@@ -97,10 +97,12 @@ impl Types {
         }
     }
 
-    pub(super) fn contain(&self, kind: &str) -> bool {
+    /// Whether the endpoint with this id wants the event. A trial is for the one that is tried, whatever it wants.
+    pub(super) fn want(&self, endpoint_id: &str, event: &Headline) -> bool {
         match self {
+            _ if event.kind == Type::WebhookTested.as_str() => event.subject == endpoint_id,
             Self::All => true,
-            Self::Only(types) => types.iter().any(|wanted| wanted.as_str() == kind),
+            Self::Only(types) => types.iter().any(|wanted| wanted.as_str() == event.kind),
         }
     }
 }

@@ -19,7 +19,7 @@ on_both_databases!(
     an_endpoint_that_is_not_there_is_not_found,
     there_are_not_more_endpoints_than_can_be,
     deliveries_are_listed_by_pages,
-    an_endpoint_can_be_tried_and_no_other_is_told,
+    an_endpoint_can_be_tried_and_no_other_is_told_even_if_everything_is_sent_again,
 );
 
 async fn only_an_administrator_manages_webhooks(world: &mut World) {
@@ -231,10 +231,10 @@ async fn deliveries_are_listed_by_pages(world: &mut World) {
     }
 }
 
-async fn an_endpoint_can_be_tried_and_no_other_is_told(world: &mut World) {
+async fn an_endpoint_can_be_tried_and_no_other_is_told_even_if_everything_is_sent_again(world: &mut World) {
     let (tried, other) = (Receiver::start().await, Receiver::start().await);
     let endpoint = Endpoint::new(world, &tried, &["message.received"]).await;
-    Endpoint::new(world, &other, &[]).await;
+    let told = Endpoint::new(world, &other, &[]).await;
     let sent = endpoint.owner.once(&endpoint.path("/test"), "k1", "{}").await;
     assert_eq!(endpoint.owner.once(&endpoint.path("/test"), "k1", "{}").await.body, sent.body);
     assert_eq!(webhook::run_due(&world.node().app).await.unwrap(), 1);
@@ -242,4 +242,15 @@ async fn an_endpoint_can_be_tried_and_no_other_is_told(world: &mut World) {
     assert_eq!((&letter.event()["type"], letter.subject()), (&json!("webhook.tested"), endpoint.id.clone()));
     assert_eq!(sent.json(202)["event"], letter.id);
     assert!(letter.is_signed_with(&endpoint.secret) && other.received().is_empty());
+
+    // Nor is another one told when everything is sent again, while the tried one gets it once more.
+    let first = happen(world, Type::PushReceived, "a").await;
+    webhook::run_due(&world.node().app).await.unwrap();
+    other.take();
+    let from = json!({ "from": letter.id });
+    assert_eq!(told.owner.post(&told.path("/replay"), &from).await.json(202), json!({ "replayed": 1 }));
+    assert_eq!(endpoint.owner.post(&endpoint.path("/replay"), &from).await.json(202), json!({ "replayed": 1 }));
+    webhook::run_due(&world.node().app).await.unwrap();
+    let ids = |receiver: &Receiver| receiver.take().into_iter().map(|letter| letter.id).collect::<Vec<_>>();
+    assert_eq!((ids(&tried), ids(&other)), (vec![letter.id], vec![first]));
 }

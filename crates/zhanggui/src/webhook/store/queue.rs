@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::ms,
     database::{DatabaseError, Tx, params},
-    event::{self, Headline, Type},
+    event::{self, Headline},
     seal::{Place, Seal},
 };
 
@@ -82,8 +82,7 @@ const INSERT: &str = "
         endpoint_id, position, event_id, type, subject, sequence,
         state, attempts, failures, due_ms, leased_ms, fence, event_ms
     )
-    VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 0, 0, $7, 0, 0, $8)
-    ON CONFLICT (endpoint_id, position) DO NOTHING";
+    VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 0, 0, $7, 0, 0, $8)";
 
 /// Makes deliveries of the next events, for every endpoint that wants them. Position and deliveries move together.
 pub(in super::super) fn derive(tx: &mut Tx, now_ms: i64) -> Result<(), DatabaseError> {
@@ -99,25 +98,32 @@ pub(in super::super) fn derive(tx: &mut Tx, now_ms: i64) -> Result<(), DatabaseE
         if tx.execute(MOVE_ON, params![id, position, newest.position])? != 1 {
             continue;
         }
-        let is_wanted = |event: &&Headline| match event.kind == Type::WebhookTested.as_str() {
-            true => event.subject == id,
-            false => types.contain(&event.kind),
-        };
-        for event in page.iter().filter(is_wanted) {
-            let values = params![
-                id,
-                event.position,
-                event.id.as_str(),
-                event.kind.as_str(),
-                event.subject.as_str(),
-                event.sequence,
-                now_ms,
-                ms(event.created),
-            ];
-            tx.execute(INSERT, values)?;
+        for event in page.iter().filter(|event| types.want(id, event)) {
+            insert(tx, id, event, now_ms, "ON CONFLICT (endpoint_id, position) DO NOTHING")?;
         }
     }
     Ok(())
+}
+
+/// Writes a delivery that is due now; `on_conflict` says what becomes of one that is there.
+pub(super) fn insert(
+    tx: &mut Tx,
+    endpoint_id: &str,
+    event: &Headline,
+    now_ms: i64,
+    on_conflict: &'static str,
+) -> Result<u64, DatabaseError> {
+    let values = params![
+        endpoint_id,
+        event.position,
+        event.id.as_str(),
+        event.kind.as_str(),
+        event.subject.as_str(),
+        event.sequence,
+        now_ms,
+        ms(event.created),
+    ];
+    tx.execute(&format!("{INSERT} {on_conflict}"), values)
 }
 
 /// A delivery that this node may send until its lease ends.
