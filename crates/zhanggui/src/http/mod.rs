@@ -89,12 +89,13 @@ pub fn router(app: Arc<App>) -> Router {
     let pictures = Router::new()
         .route("/v1/pictures", post(customer_service::upload_picture))
         .layer(DefaultBodyLimit::max(customer_service::PICTURE_BYTES_MAX));
-    let limited = api.merge(pictures).layer(middleware::from_fn_with_state(Arc::clone(&app), limit::layer));
-    let health = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
     let description = Router::new()
         .route("/openapi.json", get(openapi::json))
         .route("/docs", get(openapi::docs))
         .route("/docs.css", get(openapi::style));
+    let limited =
+        api.merge(pictures).merge(description).layer(middleware::from_fn_with_state(Arc::clone(&app), limit::layer));
+    let health = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
     let nosniff =
         SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let no_store = SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -105,7 +106,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, app.config.server.request_timeout))
         .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT));
-    Router::new().merge(callbacks).merge(limited).merge(health).merge(description).layer(layers).with_state(app)
+    Router::new().merge(callbacks).merge(limited).merge(health).layer(layers).with_state(app)
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {
