@@ -163,7 +163,7 @@ pub(super) fn tell_handled(
     by: &str,
 ) -> Result<(), DatabaseError> {
     let data = json!({ "conversation": conversation.view(now), "by": by });
-    event::append(tx, app, now, event::Type::ConversationHandled, &conversation.id, &data)
+    event::append(tx, app, now, event::Type::ConversationHandled, &conversation.id, &data).map(drop)
 }
 
 /// Up to which message everything was read.

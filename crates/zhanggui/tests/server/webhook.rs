@@ -80,12 +80,8 @@ pub(crate) async fn happen(world: &World, kind: Type, subject: &'static str) -> 
 async fn happen_at(node: &Node, kind: Type, subject: &'static str) -> String {
     let app = std::sync::Arc::clone(&node.app);
     let now = app.now();
-    let written = node.app.database.write(move |tx| {
-        event::append(tx, &app, now, kind, subject, &json!({ "name": "明前龙井" }))?;
-        Ok::<_, DatabaseError>(
-            tx.query_one("SELECT id FROM event ORDER BY position DESC LIMIT 1", &[])?.text("id")?.to_owned(),
-        )
-    });
+    let written =
+        node.app.database.write(move |tx| event::append(tx, &app, now, kind, subject, &json!({ "name": "明前龙井" })));
     let id = written.await.unwrap();
     node.app.event_wake.notify_waiters();
     id
