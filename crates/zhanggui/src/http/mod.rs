@@ -7,6 +7,7 @@ mod caller;
 mod health;
 mod json;
 mod limit;
+mod page;
 mod problem;
 mod request_id;
 mod serve;
@@ -31,6 +32,7 @@ pub use address::client_address;
 pub use caller::Caller;
 pub use json::{JsonBody, JsonBytes, QueryString, RawBody};
 pub use limit::Limits;
+pub use page::{PageAsked, PageSize, checked_cursor};
 pub(crate) use problem::Body as ProblemBody;
 pub use problem::{Code, Problem, WechatCause, chain, wechat_problem};
 pub use serve::{ServeError, Server};
@@ -59,7 +61,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/login", post(session::login))
         .route("/v1/products", get(product::list))
         .route("/v1/products/{sku}", get(product::read).put(product::change).delete(product::delete))
-        .route("/v1/orders", post(order::create))
+        .route("/v1/orders", get(order::list).post(order::create))
         .route("/v1/orders/{id}", get(order::read))
         .route("/v1/orders/{id}/pay", post(payment::pay))
         .route("/v1/orders/{id}/subscribe-messages", post(subscribe_message::request))

@@ -72,7 +72,7 @@ async fn another_method_is_refused_with_the_methods_that_are_allowed(world: &mut
     for (method, path, allowed) in [
         (Method::GET, "/v1/login", "POST"),
         (Method::POST, "/v1/products", "GET,HEAD"),
-        (Method::DELETE, "/v1/orders", "POST"),
+        (Method::DELETE, "/v1/orders", "GET,HEAD,POST"),
         (Method::PUT, "/v1/orders/ord_1", "GET,HEAD"),
         (Method::GET, "/v1/orders/ord_1/pay", "POST"),
         (Method::GET, "/wechat/pay/1600000001", "POST"),

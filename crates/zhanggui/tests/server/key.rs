@@ -18,6 +18,7 @@ on_both_databases!(
     a_key_that_is_revoked_or_ends_ends_its_event_stream,
     a_key_works_only_from_its_addresses,
     a_list_shows_keys_without_what_is_secret,
+    keys_are_listed_by_pages_the_newest_first,
     the_last_use_of_a_key_is_written_down_once_a_minute,
     only_an_administrator_makes_lists_and_revokes_keys,
     a_key_that_makes_no_sense_is_not_made,
@@ -112,6 +113,27 @@ async fn a_list_shows_keys_without_what_is_secret(world: &mut World) {
     assert_eq!(seen["prefix"], till.key[.."zg_sim_".len() + 6]);
     assert!(!seen.to_string().contains(&till.key[till.key.len() - 20..]));
     assert_eq!(seen.get("last_used_at"), None);
+}
+
+async fn keys_are_listed_by_pages_the_newest_first(world: &mut World) {
+    let owner = world.merchant(&[Scope::Admin]).await;
+    for name in ["a", "b", "c", "d"] {
+        world.clock.advance_s(1);
+        owner.post("/v1/keys", &json!({ "name": name, "scopes": ["read"] })).await.json(201);
+    }
+    let (mut names, mut path) = (Vec::new(), "/v1/keys?limit=2".to_owned());
+    loop {
+        let page = owner.get(&path).await.json(200);
+        names.extend(page["keys"].as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap().to_owned()));
+        if page["has_more"] == false {
+            break;
+        }
+        path = format!("/v1/keys?limit=2&after={}", page["after"].as_str().unwrap());
+    }
+    assert_eq!(names, ["d", "c", "b", "a", "till"]);
+    owner.get("/v1/keys?limit=0").await.problem(400, "query_invalid");
+    owner.get("/v1/keys?page=1").await.problem(400, "query_invalid");
+    owner.get("/v1/keys?after=whk_019be4d0602074368bd5513df6f80b32").await.problem(400, "cursor_unknown");
 }
 
 async fn the_last_use_of_a_key_is_written_down_once_a_minute(world: &mut World) {

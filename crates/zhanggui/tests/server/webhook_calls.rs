@@ -18,6 +18,7 @@ on_both_databases!(
     a_changed_address_is_shown_to_a_person_every_time,
     an_endpoint_that_is_not_there_is_not_found,
     there_are_not_more_endpoints_than_can_be,
+    endpoints_are_listed_by_pages_the_newest_first,
     deliveries_are_listed_by_pages,
     an_endpoint_can_be_tried_and_no_other_is_told_even_if_everything_is_sent_again,
 );
@@ -197,6 +198,28 @@ async fn there_are_not_more_endpoints_than_can_be(world: &mut World) {
         owner.post("/v1/webhooks", &body).await.json(201);
     }
     owner.post("/v1/webhooks", &body).await.problem(409, "too_many_webhooks");
+}
+
+async fn endpoints_are_listed_by_pages_the_newest_first(world: &mut World) {
+    let owner = world.merchant(&[Scope::Admin]).await;
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        world.clock.advance_s(1);
+        let webhook = owner.post("/v1/webhooks", &json!({ "url": "https://shop.example.com/hook" })).await.json(201);
+        made.insert(0, webhook["id"].as_str().unwrap().to_owned());
+    }
+    let (mut seen, mut path) = (Vec::new(), "/v1/webhooks?limit=2".to_owned());
+    loop {
+        let page = owner.get(&path).await.json(200);
+        seen.extend(page["webhooks"].as_array().unwrap().iter().map(|hook| hook["id"].as_str().unwrap().to_owned()));
+        if page["has_more"] == false {
+            break;
+        }
+        path = format!("/v1/webhooks?limit=2&after={}", page["after"].as_str().unwrap());
+    }
+    assert_eq!(seen, made);
+    owner.get("/v1/webhooks?limit=201").await.problem(400, "query_invalid");
+    owner.get("/v1/webhooks?after=key_019be4d0602074368bd5513df6f80b32").await.problem(400, "cursor_unknown");
 }
 
 async fn deliveries_are_listed_by_pages(world: &mut World) {
