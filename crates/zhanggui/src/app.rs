@@ -19,9 +19,10 @@ use weixin_client::{
 use crate::{
     access_token::SharedTokens,
     clock::{Clock, Entropy, random},
-    config::{Config, Merchant},
+    config::{self, Config, Merchant},
     database::Database,
-    event, http,
+    event,
+    http::{self, Code, Problem},
     idempotency::Running,
     seal::Seal,
     webhook,
@@ -125,6 +126,17 @@ impl App {
     /// All merchants with keys for API v3.
     pub fn merchants_v3(&self) -> impl Iterator<Item = (&MchId, &MerchantV3)> {
         self.merchants_v3.iter()
+    }
+
+    /// The app that a caller names, or the only one if none is named.
+    ///
+    /// # Errors
+    /// There is no such app.
+    pub fn asked_app(&self, appid: Option<&str>) -> Result<&config::App, Problem> {
+        self.config.app(appid).ok_or_else(|| {
+            let detail = "Send the appid of one of this server's apps; with several apps it is needed.";
+            Problem::new(Code::AppUnknown, detail)
+        })
     }
 
     /// With what the access token of an app is fetched, if the app is configured.

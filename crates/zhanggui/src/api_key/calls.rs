@@ -11,11 +11,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use weixin::Fen;
 
-use super::{Listed, NewKey, Scope, list, make, revoke, store};
+use super::{Listed, NewKey, Scope, make, revoke, store};
 use crate::{
     app::App,
     database::DatabaseError,
-    http::{Caller, Code, Problem},
+    http::{Caller, Code, PageAsked, PageSize, Problem, QueryString, checked_cursor},
+    id,
     idempotency::{Answered, Creating},
 };
 
@@ -55,7 +56,7 @@ pub async fn create_call(
     let now = app.now();
     let new = checked(body, now).map_err(|text| Problem::new(Code::KeyInvalid, format!("{text}.")))?;
     let made = make(app.config.wechat.realm, new, now, &app.entropy);
-    let id = made.id.clone();
+    let key_id = made.id.clone();
     let answered = once
         .write(&app, StatusCode::CREATED, move |tx| {
             store::insert(tx, &made)?;
@@ -69,7 +70,7 @@ pub async fn create_call(
         })
         .await?;
     if answered.is_fresh() {
-        tracing::info!(key.id = id, key.created_by = by.id, "API key created");
+        tracing::info!(key.id = key_id, key.created_by = by.id, "API key created");
     }
     Ok(answered)
 }
@@ -82,36 +83,50 @@ fn checked(body: CreateKey, now: Timestamp) -> Result<NewKey, String> {
     NewKey { name: body.name, scopes, expires: body.expires_at, addresses, refunds_per_day }.checked(now)
 }
 
-/// All keys.
+/// A page, the newest keys first.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Keys {
     keys: Vec<Listed>,
+    /// The cursor for the next page.
+    after: Option<String>,
+    has_more: bool,
 }
 
 /// Lists the keys.
 ///
 /// # Errors
-/// The caller may not.
-pub async fn list_call(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Keys>, Problem> {
+/// The caller may not, or the query cannot be.
+pub async fn list_call(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    QueryString(asked): QueryString<PageAsked>,
+) -> Result<Json<Keys>, Problem> {
     caller.key_with(Scope::Admin)?;
-    Ok(Json(Keys { keys: list(&app.database).await? }))
+    let size = PageSize::asked(asked.limit)?;
+    let after = checked_cursor(id::Kind::ApiKey, asked.after)?;
+    let before = after.clone();
+    let mut keys = app.database.read(move |tx| store::list(tx, before.as_deref(), size.rows())).await?;
+    let has_more = size.cut(&mut keys);
+    Ok(Json(Keys { after: keys.last().map(|key| key.id.clone()).or(after), keys, has_more }))
 }
 
-/// Revokes a key: it stops working at once.
+/// Revokes a key: it stops working at once, and its streams of events end.
 ///
 /// # Errors
 /// The caller may not, or there is no such key that works.
 pub async fn revoke_call(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Path(key_id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let by = caller.key_with(Scope::Admin)?;
     let not_found = || Problem::new(Code::KeyNotFound, "Look at GET /v1/keys; it may be revoked already.");
-    if !crate::id::is(crate::id::Kind::ApiKey, &id) {
+    if !id::is(id::Kind::ApiKey, &key_id) {
         return Err(not_found());
     }
-    let id = revoke(&app.database, &id, app.now()).await?.ok_or_else(not_found)?;
-    tracing::info!(key.id = id, key.revoked_by = by.id, "API key revoked");
+    let key_id = revoke(&app.database, &key_id, app.now()).await?.ok_or_else(not_found)?;
+    // Its streams of events look at it again.
+    app.event_wake.notify_waiters();
+    tracing::info!(key.id = key_id, key.revoked_by = by.id, "API key revoked");
     Ok(StatusCode::NO_CONTENT)
 }

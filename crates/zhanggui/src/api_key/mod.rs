@@ -222,12 +222,15 @@ pub async fn create(
     database.write(move |tx| store::insert(tx, &made)).await.map(|()| text)
 }
 
-/// All keys, the newest first, also those that do not work any more.
+/// More keys than this are not listed on the command line.
+const LIST_MAX: i64 = 1000;
+
+/// The keys, the newest first, also those that do not work any more.
 ///
 /// # Errors
 /// The database fails.
 pub async fn list(database: &Database) -> Result<Vec<Listed>, DatabaseError> {
-    database.read(store::all).await
+    database.read(|tx| store::list(tx, None, LIST_MAX)).await
 }
 
 /// The key with this id or these first characters stops working; gives its id if there was one that worked.
@@ -256,6 +259,14 @@ pub async fn find(app: &App, token: &str) -> Result<Option<ApiKey>, DatabaseErro
         app.database.write(move |tx| store::touch(tx, &id, now_ms)).await?;
     }
     Ok(Some(key))
+}
+
+/// Whether the key with this id still works, for what goes on after the request that it was sent with.
+///
+/// # Errors
+/// The database fails.
+pub fn works(tx: &mut Tx, id: &str, now: Timestamp) -> Result<bool, DatabaseError> {
+    store::works(tx, id, ms(now))
 }
 
 /// Counts a refund against what the key may give back in a day, in the transaction of the refund; `false` if it would be

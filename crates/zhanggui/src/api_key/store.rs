@@ -52,6 +52,17 @@ pub(super) fn find(tx: &mut Tx, hash: &str, now_ms: i64) -> Result<Option<(ApiKe
     row.map(|row| Ok((read(&row)?, row.opt_int("last_used_ms")?))).transpose()
 }
 
+const WORKS: &str = "
+    SELECT id
+    FROM api_key
+    WHERE id = $1
+      AND revoked_ms IS NULL
+      AND (expires_ms IS NULL OR expires_ms > $2)";
+
+pub(super) fn works(tx: &mut Tx, id: &str, now_ms: i64) -> Result<bool, DatabaseError> {
+    tx.query_opt(WORKS, params![id, now_ms]).map(|row| row.is_some())
+}
+
 fn read(row: &Row) -> Result<ApiKey, DatabaseError> {
     let addresses = row.opt_text("addresses")?.unwrap_or_default();
     Ok(ApiKey {
@@ -73,10 +84,7 @@ pub(super) fn touch(tx: &mut Tx, id: &str, now_ms: i64) -> Result<(), DatabaseEr
     tx.execute(TOUCH, params![id, now_ms]).map(drop)
 }
 
-/// More keys than this are not listed.
-const LIST_MAX: i64 = 1000;
-
-const ALL: &str = "
+const COLUMNS: &str = "
     SELECT id,
            name,
            prefix,
@@ -87,12 +95,15 @@ const ALL: &str = "
            last_used_ms,
            expires_ms,
            revoked_ms
-    FROM api_key
-    ORDER BY id DESC
-    LIMIT $1";
+    FROM api_key";
 
-pub(super) fn all(tx: &mut Tx) -> Result<Vec<Listed>, DatabaseError> {
-    tx.query(ALL, params![LIST_MAX])?.iter().map(listed).collect()
+/// Keys before the one with an id, or all, the newest first.
+pub(super) fn list(tx: &mut Tx, before: Option<&str>, limit: i64) -> Result<Vec<Listed>, DatabaseError> {
+    let rows = match before {
+        Some(id) => tx.query(&format!("{COLUMNS} WHERE id < $2 ORDER BY id DESC LIMIT $1"), params![limit, id])?,
+        None => tx.query(&format!("{COLUMNS} ORDER BY id DESC LIMIT $1"), params![limit])?,
+    };
+    rows.iter().map(listed).collect()
 }
 
 fn listed(row: &Row) -> Result<Listed, DatabaseError> {

@@ -22,12 +22,9 @@ use crate::{
     clock::ms,
     database::{DatabaseError, Tx},
     event,
-    http::{Caller, Code, JsonBody, Problem, QueryString, wechat_problem},
+    http::{Caller, Code, JsonBody, PageSize, Problem, QueryString, wechat_problem},
     id,
 };
-
-/// The largest page.
-const LIMIT_MAX: i64 = 200;
 
 /// Which conversations are asked for.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -54,14 +51,13 @@ pub async fn list(
     QueryString(asked): QueryString<Asked>,
 ) -> Result<Json<Value>, Problem> {
     caller.key_with(Scope::Messages)?;
-    let limit = page_limit(asked.limit)?;
+    let size = PageSize::asked(asked.limit)?;
     let handler = asked.handler.as_deref().map(handler_of).transpose()?;
     let after = asked.after.as_deref().map(|cursor| place_of(cursor, id::Kind::Conversation)).transpose()?;
     let waiting = asked.waiting;
     let filter = Filter { appid: asked.appid, customer_id: asked.customer, handler, waiting, after };
-    let mut page = app.database.read(move |tx| store::conversation::list(tx, &filter, limit + 1)).await?;
-    let has_more = page.len() as i64 > limit;
-    page.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut page = app.database.read(move |tx| store::conversation::list(tx, &filter, size.rows())).await?;
+    let has_more = size.cut(&mut page);
     let after = page.last().filter(|_| has_more).map(|last| {
         let time = if waiting { last.waiting_since.unwrap_or(last.last_message) } else { last.last_message };
         cursor_of(time, &last.id)
@@ -106,17 +102,16 @@ pub async fn messages(
     QueryString(asked): QueryString<MessagesAsked>,
 ) -> Result<Json<Value>, Problem> {
     caller.key_with(Scope::Messages)?;
-    let limit = page_limit(asked.limit)?;
+    let size = PageSize::asked(asked.limit)?;
     if asked.before.as_deref().is_some_and(|id| !id::is(id::Kind::Message, id)) {
         return Err(cursor_unknown());
     }
     let conversation = load(&app, &conversation_id).await?;
     let reading = Arc::clone(&app);
     let read =
-        move |tx: &mut Tx| store::message::list(tx, &reading, &conversation.id, asked.before.as_deref(), limit + 1);
+        move |tx: &mut Tx| store::message::list(tx, &reading, &conversation.id, asked.before.as_deref(), size.rows());
     let mut page = app.database.read(read).await?;
-    let has_more = page.len() as i64 > limit;
-    page.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let has_more = size.cut(&mut page);
     let before = page.last().filter(|_| has_more).map(|last| last.id.clone());
     let messages: Vec<Value> = page.iter().map(super::Message::view).collect();
     Ok(Json(json!({ "messages": messages, "before": before, "has_more": has_more })))
@@ -163,7 +158,7 @@ pub(super) fn tell_handled(
     by: &str,
 ) -> Result<(), DatabaseError> {
     let data = json!({ "conversation": conversation.view(now), "by": by });
-    event::append(tx, app, now, event::Type::ConversationHandled, &conversation.id, &data)
+    event::append(tx, app, now, event::Type::ConversationHandled, &conversation.id, &data).map(drop)
 }
 
 /// Up to which message everything was read.
@@ -279,14 +274,6 @@ fn handler_of(word: &str) -> Result<Handler, Problem> {
 
 fn handler_unknown() -> Problem {
     Problem::new(Code::HandlerUnknown, "Send wechat, desk or bot.")
-}
-
-fn page_limit(limit: Option<i64>) -> Result<i64, Problem> {
-    let limit = limit.unwrap_or(50);
-    if (1..=LIMIT_MAX).contains(&limit) {
-        return Ok(limit);
-    }
-    Err(Problem::new(Code::QueryInvalid, format!("limit must be 1 to {LIMIT_MAX}.")))
 }
 
 /// A place in a list that is sorted by time and id.

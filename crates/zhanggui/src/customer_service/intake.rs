@@ -141,7 +141,8 @@ impl Intake<'_> {
 
     fn take_event(&self, tx: &mut Tx, pushed: &PushedMessage, happened: &PushedEvent) -> Result<(), DatabaseError> {
         let (app, now, appid) = (self.app, self.now, self.mini_program.appid.as_str());
-        let tell = |tx: &mut Tx, kind, subject: &str, data: Value| event::append(tx, app, now, kind, subject, &data);
+        let tell =
+            |tx: &mut Tx, kind, subject: &str, data: Value| event::append(tx, app, now, kind, subject, &data).map(drop);
         match happened {
             PushedEvent::EnterSession { session_from } => self.enter(tx, pushed, session_from),
             PushedEvent::SubscribePopup(choices) | PushedEvent::SubscribeChange(choices) => {

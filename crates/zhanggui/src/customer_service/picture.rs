@@ -211,9 +211,7 @@ pub async fn upload(
     RawBody(bytes): RawBody,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     caller.key_with(Scope::Messages)?;
-    let mini_program = app.config.app(for_app.appid.as_deref()).ok_or_else(|| {
-        Problem::new(Code::AppUnknown, "Send the appid of one of this server's apps; with several apps it is needed.")
-    })?;
+    let mini_program = app.asked_app(for_app.appid.as_deref())?;
     let inspected = Inspected::inspect(&bytes).map_err(|error| {
         Problem::new(Code::PictureInvalid, format!("Send the bytes of a JPEG, PNG or GIF file as the body: {error}."))
     })?;

@@ -60,7 +60,7 @@ pub async fn read(
     QueryString(of_app): QueryString<OfApp>,
 ) -> Result<Json<Rules>, Problem> {
     caller.key_with(Scope::Messages)?;
-    let mini_program = known_app(&app, of_app.appid.as_deref())?;
+    let mini_program = app.asked_app(of_app.appid.as_deref())?;
     let appid = mini_program.appid.clone();
     let rules = app.database.read(move |tx| store::rule::of_app(tx, appid.as_str())).await?;
     Ok(Json(Rules { configured: names(mini_program), rules }))
@@ -84,7 +84,7 @@ pub async fn replace(
     JsonBody(Replace { rules }): JsonBody<Replace>,
 ) -> Result<Json<Rules>, Problem> {
     let key = caller.key_with(Scope::Messages)?;
-    let mini_program = known_app(&app, of_app.appid.as_deref())?;
+    let mini_program = app.asked_app(of_app.appid.as_deref())?;
     let checked = rule::check(rules.clone()).map_err(|error| Problem::new(Code::RuleInvalid, format!("{error}.")))?;
     let configured = names(mini_program);
     if let Some(rule) = checked.iter().find(|rule| configured.contains(&rule.name)) {
@@ -99,10 +99,4 @@ pub async fn replace(
 
 fn names(mini_program: &config::App) -> Vec<String> {
     mini_program.rules.iter().map(|rule| rule.name.clone()).collect()
-}
-
-fn known_app<'a>(app: &'a App, appid: Option<&str>) -> Result<&'a config::App, Problem> {
-    app.config.app(appid).ok_or_else(|| {
-        Problem::new(Code::AppUnknown, "Send the appid of one of this server's apps; with several apps it is needed.")
-    })
 }

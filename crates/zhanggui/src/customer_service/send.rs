@@ -373,5 +373,5 @@ fn tell(
     message: &Message,
 ) -> Result<(), DatabaseError> {
     let data = json!({ "conversation": conversation.view(now), "message": message.view() });
-    event::append(tx, app, now, kind, &conversation.id, &data)
+    event::append(tx, app, now, kind, &conversation.id, &data).map(drop)
 }

@@ -14,12 +14,9 @@ use super::{Event, Type, store, store::Filter, stream};
 use crate::{
     api_key::ApiKey,
     app::App,
-    http::{Caller, Code, Problem, QueryString},
+    http::{Caller, Code, PageSize, Problem, QueryString},
     id,
 };
-
-/// The largest page.
-const LIMIT_MAX: i64 = 200;
 
 /// What the caller asks for.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -64,20 +61,16 @@ pub async fn list(
             Some(after) => position_of(&app, after).await?,
             None => app.database.read(store::last).await?,
         };
-        return stream::start(&app, position, filter);
+        return stream::start(&app, key, position, filter);
     }
-    let limit = asked.limit.unwrap_or(50);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(Problem::new(Code::QueryInvalid, format!("limit must be 1 to {LIMIT_MAX}.")));
-    }
+    let size = PageSize::asked(asked.limit)?;
     let position = match asked.after.clone() {
         Some(after) => position_of(&app, after).await?,
         None => 0,
     };
     let reading = Arc::clone(&app);
-    let mut events = app.database.read(move |tx| store::after(tx, &reading, position, &filter, limit + 1)).await?;
-    let has_more = events.len() as i64 > limit;
-    events.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut events = app.database.read(move |tx| store::after(tx, &reading, position, &filter, size.rows())).await?;
+    let has_more = size.cut(&mut events);
     let events: Vec<Event> = events.into_iter().map(|(_, event)| event).collect();
     let after = events.last().map(|event| event.id.clone()).or(asked.after);
     Ok(Json(Page { events, after, has_more }).into_response())

@@ -145,7 +145,7 @@ pub struct Headline {
     pub created: Timestamp,
 }
 
-/// Appends an event, in the transaction of what happened.
+/// Appends an event, in the transaction of what happened; gives its id.
 ///
 /// # Errors
 /// The database fails.
@@ -156,10 +156,11 @@ pub fn append(
     kind: Type,
     subject: &str,
     data: &Value,
-) -> Result<(), DatabaseError> {
+) -> Result<String, DatabaseError> {
     let id = id::new(id::Kind::Event, now, &app.entropy);
     let sealed = app.seal.seal(store::place(&id), data.to_string().as_bytes());
-    store::insert(tx, &id, kind.as_str(), subject, sealed, now)
+    store::insert(tx, &id, kind.as_str(), subject, sealed, now)?;
+    Ok(id)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Events as `text/event-stream`: each with its id, so that a client that comes back says where it was.
 //!
 //! A task for each stream reads the table when something was written on this node, and every second for what other nodes
-//! wrote. A client that reads slowly holds up nobody but itself.
+//! wrote. A client that reads slowly holds up nobody but itself. Each look begins with the key: a stream whose key was
+//! revoked or has ended is over.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,6 +16,7 @@ use http_body_util::channel::{Channel, Sender};
 
 use super::{Event, store, store::Filter};
 use crate::{
+    api_key::{self, ApiKey},
     app::App,
     database::DatabaseError,
     http::{Code, Problem, chain},
@@ -32,15 +34,15 @@ const SILENT_TICKS_MAX: u32 = 15;
 /// So many events are read at once.
 const BATCH: i64 = 100;
 
-/// Streams what comes after the position.
-pub(super) fn start(app: &Arc<App>, position: i64, filter: Filter) -> Result<Response, Problem> {
+/// Streams what comes after the position, as long as the key works.
+pub(super) fn start(app: &Arc<App>, key: ApiKey, position: i64, filter: Filter) -> Result<Response, Problem> {
     let Ok(place) = Arc::clone(&app.event_streams).try_acquire_owned() else {
         return Err(Problem::new(Code::Overloaded, "Too many streams are open; close some, or list events instead."));
     };
     let (sender, body) = Channel::<Bytes>::new(1);
     let app = Arc::clone(app);
     tokio::spawn(async move {
-        let stream = Stream { app, position, filter, sender };
+        let stream = Stream { app, key, position, filter, sender };
         if let Err(error) = stream.run().await {
             // The client comes back with the id of its last event.
             tracing::warn!(error.cause = chain(&error), "a stream of events ended early");
@@ -57,6 +59,7 @@ pub(super) fn start(app: &Arc<App>, position: i64, filter: Filter) -> Result<Res
 
 struct Stream {
     app: Arc<App>,
+    key: ApiKey,
     position: i64,
     filter: Filter,
     sender: Sender<Bytes>,
@@ -72,7 +75,7 @@ impl Stream {
         while !app.is_draining() {
             // Before the look, or a write between look and wait would be seen a tick later.
             let written = app.event_wake.notified();
-            let events = self.next().await?;
+            let Some(events) = self.next().await? else { break };
             if !events.is_empty() {
                 silent_ticks = 0;
                 for event in events {
@@ -96,13 +99,19 @@ impl Stream {
         Ok(())
     }
 
-    async fn next(&mut self) -> Result<Vec<Event>, DatabaseError> {
-        let (app, position, filter) = (Arc::clone(&self.app), self.position, self.filter.clone());
-        let read = self.app.database.read(move |tx| store::after(tx, &app, position, &filter, BATCH)).await?;
+    /// What comes next; `None` if the key does not work any more.
+    async fn next(&mut self) -> Result<Option<Vec<Event>>, DatabaseError> {
+        let (app, key_id, position) = (Arc::clone(&self.app), self.key.id.clone(), self.position);
+        let (filter, now) = (self.filter.clone(), app.now());
+        let read = self.app.database.read(move |tx| {
+            let works = api_key::works(tx, &key_id, now)?;
+            works.then(|| store::after(tx, &app, position, &filter, BATCH)).transpose()
+        });
+        let Some(read) = read.await? else { return Ok(None) };
         if let Some((last, _)) = read.last() {
             self.position = *last;
         }
-        Ok(read.into_iter().map(|(_, event)| event).collect())
+        Ok(Some(read.into_iter().map(|(_, event)| event).collect()))
     }
 }
 

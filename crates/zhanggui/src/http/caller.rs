@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
-    http::{header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
 
 use super::{
@@ -61,9 +61,7 @@ impl Caller {
             }
         }
     }
-}
 
-impl Caller {
     /// The caller must be one of the merchant's systems.
     ///
     /// # Errors
@@ -87,15 +85,18 @@ impl Caller {
     }
 }
 
+/// The token or key, however the header is spelled.
+pub(super) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+}
+
 impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let token = match header.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => token.trim(),
-            _ => return Err(Problem::new(Code::Unauthorized, "Send the header Authorization: Bearer <token or key>.")),
-        };
+        let token = bearer_token(&parts.headers)
+            .ok_or_else(|| Problem::new(Code::Unauthorized, "Send the header Authorization: Bearer <token or key>."))?;
         if api_key::looks_like_one(token) {
             let key = api_key::find(app, token).await?.ok_or_else(|| {
                 Problem::new(Code::Unauthorized, "The API key is unknown, expired, revoked or of another realm.")

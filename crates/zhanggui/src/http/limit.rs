@@ -1,5 +1,6 @@
 //! Limits on the rate of requests: for each caller and for each address, with a reserve for bursts. Every node counts for
-//! itself, in memory. WeChat's callbacks are not limited.
+//! itself, in memory. A caller is the token or key that is sent, known or not: who guesses is counted by address. WeChat's
+//! callbacks are not limited.
 
 use std::{
     collections::HashMap,
@@ -11,13 +12,14 @@ use std::{
 use aws_lc_rs::digest;
 use axum::{
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 
 use super::{
     address::client_address,
+    caller::bearer_token,
     problem::{Code, Problem},
 };
 use crate::{
@@ -129,7 +131,7 @@ fn stand(app: &App, request: &Request) -> Option<Standing> {
         return address;
     }
     let caller = app.limits.callers.as_ref().and_then(|callers| {
-        let token = request.headers().get(header::AUTHORIZATION)?;
+        let token = bearer_token(request.headers())?;
         let hash = digest::digest(&digest::SHA256, token.as_bytes());
         Some(callers.take(hash.as_ref().try_into().ok()?, now_us))
     });

@@ -7,6 +7,7 @@ mod caller;
 mod health;
 mod json;
 mod limit;
+mod page;
 mod problem;
 mod request_id;
 mod serve;
@@ -31,6 +32,7 @@ pub use address::client_address;
 pub use caller::Caller;
 pub use json::{JsonBody, JsonBytes, QueryString, RawBody};
 pub use limit::Limits;
+pub use page::{PageAsked, PageSize, checked_cursor};
 pub(crate) use problem::Body as ProblemBody;
 pub use problem::{Code, Problem, WechatCause, chain, wechat_problem};
 pub use serve::{ServeError, Server};
@@ -59,7 +61,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/login", post(session::login))
         .route("/v1/products", get(product::list))
         .route("/v1/products/{sku}", get(product::read).put(product::change).delete(product::delete))
-        .route("/v1/orders", post(order::create))
+        .route("/v1/orders", get(order::list).post(order::create))
         .route("/v1/orders/{id}", get(order::read))
         .route("/v1/orders/{id}/pay", post(payment::pay))
         .route("/v1/orders/{id}/subscribe-messages", post(subscribe_message::request))
@@ -89,12 +91,13 @@ pub fn router(app: Arc<App>) -> Router {
     let pictures = Router::new()
         .route("/v1/pictures", post(customer_service::upload_picture))
         .layer(DefaultBodyLimit::max(customer_service::PICTURE_BYTES_MAX));
-    let limited = api.merge(pictures).layer(middleware::from_fn_with_state(Arc::clone(&app), limit::layer));
-    let health = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
     let description = Router::new()
         .route("/openapi.json", get(openapi::json))
         .route("/docs", get(openapi::docs))
         .route("/docs.css", get(openapi::style));
+    let limited =
+        api.merge(pictures).merge(description).layer(middleware::from_fn_with_state(Arc::clone(&app), limit::layer));
+    let health = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
     let nosniff =
         SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let no_store = SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -105,7 +108,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, app.config.server.request_timeout))
         .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT));
-    Router::new().merge(callbacks).merge(limited).merge(health).merge(description).layer(layers).with_state(app)
+    Router::new().merge(callbacks).merge(limited).merge(health).layer(layers).with_state(app)
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {

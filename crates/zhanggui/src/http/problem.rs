@@ -10,6 +10,7 @@ use axum::{
 use serde::Serialize;
 
 use super::request_id::RequestId;
+use crate::database::DatabaseError;
 
 /// Declares the codes once: variant, text, status, title.
 macro_rules! codes {
@@ -252,11 +253,14 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<crate::database::DatabaseError> for Problem {
-    fn from(error: crate::database::DatabaseError) -> Self {
+impl From<DatabaseError> for Problem {
+    fn from(error: DatabaseError) -> Self {
         if error.is_transient() {
             return Self::caused(Code::DatabaseUnavailable, "Nothing was done. Try again in a moment.", error)
                 .retry_after(1);
+        }
+        if matches!(error, DatabaseError::NulInText) {
+            return Self::new(Code::BodyInvalid, "Nothing was done: no text may contain the character \\u0000.");
         }
         Self::caused(Code::Internal, "The failure was noted. Ask the operator with the request_id.", error)
     }

@@ -9,11 +9,13 @@ mod page;
 #[cfg(test)]
 mod tests;
 
+use std::sync::LazyLock;
+
 use axum::{
-    Json,
     http::{HeaderName, HeaderValue, header},
     response::{Html, IntoResponse, Response},
 };
+use bytes::Bytes;
 use serde_json::Value;
 
 pub(crate) use book::{Book, Who};
@@ -40,9 +42,10 @@ pub fn document() -> Value {
     book.finish()
 }
 
-/// `GET /openapi.json`.
-pub(crate) async fn json() -> Json<Value> {
-    Json(document())
+/// `GET /openapi.json`. Built once, as the page is: anybody may ask.
+pub(crate) async fn json() -> Response {
+    static TEXT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], TEXT.clone()).into_response()
 }
 
 /// `GET /docs`: the same for people. It needs nothing from elsewhere and runs no script.
@@ -50,7 +53,8 @@ pub(crate) async fn docs() -> Response {
     const POLICY: &str =
         "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     let policy = (HeaderName::from_static("content-security-policy"), HeaderValue::from_static(POLICY));
-    ([policy], Html(page::write(&document()))).into_response()
+    static PAGE: LazyLock<Bytes> = LazyLock::new(|| page::write(&document()).into());
+    ([policy], Html(PAGE.clone())).into_response()
 }
 
 /// `GET /docs.css`.

@@ -12,7 +12,6 @@ use crate::{
     api_key::Scope,
     app::App,
     clock::ms,
-    config,
     database::{DatabaseError, Tx},
     event,
     http::{Caller, Code, Problem},
@@ -129,7 +128,7 @@ fn by_customer(app: &App, customer: &Customer, body: CreateOrder) -> Result<Draf
     if let Some((field, _)) = merchants_only.iter().find(|(_, given)| *given) {
         return Err(Problem::new(Code::BodyInvalid, format!("{field} can be set with an API key only.")));
     }
-    let mini_program = known_app(app, Some(customer.appid.as_str()))?;
+    let mini_program = app.asked_app(Some(customer.appid.as_str()))?;
     Ok(Draft {
         app: (mini_program.appid.clone(), mini_program.mchid.clone()),
         buyer: Buyer::Customer(customer.id.clone()),
@@ -141,7 +140,7 @@ fn by_customer(app: &App, customer: &Customer, body: CreateOrder) -> Result<Draf
 }
 
 fn by_key(app: &App, body: CreateOrder) -> Result<Draft, Problem> {
-    let mini_program = known_app(app, body.appid.as_deref())?;
+    let mini_program = app.asked_app(body.appid.as_deref())?;
     let openid =
         body.openid.ok_or_else(|| Problem::new(Code::CustomerUnknown, "Send the openid of the customer who pays."))?;
     let openid = OpenId::parse(openid).map_err(|error| Problem::new(Code::CustomerUnknown, format!("{error}.")))?;
@@ -174,12 +173,6 @@ fn by_key(app: &App, body: CreateOrder) -> Result<Draft, Problem> {
     };
     let app = (mini_program.appid.clone(), mini_program.mchid.clone());
     Ok(Draft { app, buyer: Buyer::OpenId(openid), content, attach, reference: body.reference, expires_in })
-}
-
-fn known_app<'a>(app: &'a App, appid: Option<&str>) -> Result<&'a config::App, Problem> {
-    app.config.app(appid).ok_or_else(|| {
-        Problem::new(Code::AppUnknown, "Send the appid of one of this server's apps; with several apps it is needed.")
-    })
 }
 
 fn checked_items(items: Option<Vec<Wanted>>) -> Result<Vec<Wanted>, Problem> {

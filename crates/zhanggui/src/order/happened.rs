@@ -26,5 +26,5 @@ pub(crate) fn happened(
     let snapshot = serde_json::to_value(view(order)).expect("an order is JSON");
     let more = more.into_iter().map(|(name, value)| (name.to_owned(), value));
     let data: Map<_, _> = std::iter::once(("order".to_owned(), snapshot)).chain(more).collect();
-    event::append(tx, app, now, kind, &order.id, &Value::Object(data))
+    event::append(tx, app, now, kind, &order.id, &Value::Object(data)).map(drop)
 }

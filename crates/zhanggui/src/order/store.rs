@@ -1,12 +1,12 @@
 //! The table `shop_order`.
 
 use jiff::Timestamp;
-use weixin::{Fen, OrderAmount};
+use weixin::{AppId, Fen, OrderAmount};
 
 use super::{CloseReason, Order, State};
 use crate::{
     clock::{from_ms, ms},
-    database::{DatabaseError, Row, Tx, params},
+    database::{DatabaseError, Row, Tx, Value, params},
 };
 
 const INSERT: &str = "
@@ -76,15 +76,14 @@ const COLUMNS: &str = "
            created_ms,
            expires_ms,
            paid_ms
-    FROM shop_order
-    WHERE id = $1";
+    FROM shop_order";
 
 /// The order with this id.
 ///
 /// # Errors
 /// The database fails, or a row cannot be.
 pub fn find(tx: &mut Tx, id: &str) -> Result<Option<Order>, DatabaseError> {
-    tx.query_opt(COLUMNS, params![id])?.as_ref().map(read).transpose()
+    tx.query_opt(&format!("{COLUMNS} WHERE id = $1"), params![id])?.as_ref().map(read).transpose()
 }
 
 /// The order with this id, if it is this customer's.
@@ -93,6 +92,35 @@ pub fn find(tx: &mut Tx, id: &str) -> Result<Option<Order>, DatabaseError> {
 /// The database fails, or a row cannot be.
 pub fn find_of_customer(tx: &mut Tx, id: &str, customer_id: &str) -> Result<Option<Order>, DatabaseError> {
     Ok(find(tx, id)?.filter(|order| order.customer_id == customer_id))
+}
+
+/// Which orders are asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Filter {
+    pub(super) customer_id: Option<String>,
+    pub(super) appid: Option<AppId>,
+    pub(super) state: Option<&'static str>,
+    /// The id of the last order of the page before.
+    pub(super) before: Option<String>,
+}
+
+/// Orders, the newest first.
+pub(super) fn list(tx: &mut Tx, filter: &Filter, limit: i64) -> Result<Vec<Order>, DatabaseError> {
+    let mut values: Vec<Value> = vec![limit.into()];
+    let mut conditions: Vec<String> = Vec::new();
+    for (condition, value) in [
+        ("customer_id =", filter.customer_id.as_deref()),
+        ("appid =", filter.appid.as_ref().map(AppId::as_str)),
+        ("state =", filter.state),
+        ("id <", filter.before.as_deref()),
+    ] {
+        let Some(value) = value else { continue };
+        values.push(value.into());
+        conditions.push(format!("{condition} ${}", values.len()));
+    }
+    let condition = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    let sql = format!("{COLUMNS} {condition} ORDER BY id DESC LIMIT $1");
+    tx.query(&sql, &values)?.iter().map(read).collect()
 }
 
 const CHANGE: &str = "

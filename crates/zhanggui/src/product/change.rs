@@ -8,7 +8,7 @@ use axum::{
     http::StatusCode,
 };
 use serde::Deserialize;
-use weixin::{AppId, Fen};
+use weixin::Fen;
 
 use super::{Asked, Offer, Product, remove, set_all, store};
 use crate::{
@@ -33,12 +33,6 @@ fn yes() -> bool {
     true
 }
 
-fn app_of(app: &App, asked: &Asked) -> Result<AppId, Problem> {
-    app.config.app(asked.appid.as_deref()).map(|found| found.appid.clone()).ok_or_else(|| {
-        Problem::new(Code::AppUnknown, "Send ?appid= with one of this server's apps; with several apps it is needed.")
-    })
-}
-
 fn not_found() -> Problem {
     Problem::new(Code::ProductNotFound, "Look at the sku; GET /v1/products lists what is sold.")
 }
@@ -54,7 +48,7 @@ pub async fn read(
     QueryString(asked): QueryString<Asked>,
 ) -> Result<Json<Offer>, Problem> {
     caller.key_with(Scope::Read)?;
-    let appid = app_of(&app, &asked)?;
+    let appid = app.asked_app(asked.appid.as_deref())?.appid.clone();
     if sku.contains('\0') {
         return Err(not_found());
     }
@@ -74,7 +68,7 @@ pub async fn change(
     JsonBody(body): JsonBody<Change>,
 ) -> Result<Json<Offer>, Problem> {
     caller.key_with(Scope::Admin)?;
-    let appid = app_of(&app, &asked)?;
+    let appid = app.asked_app(asked.appid.as_deref())?.appid.clone();
     let product = Product::new(&sku, &body.name, Fen::new(body.price));
     let product = product.map_err(|text| Problem::new(Code::ProductInvalid, format!("{text}.")))?;
     let offer = Offer { product, is_active: body.active };
@@ -93,7 +87,7 @@ pub async fn delete(
     QueryString(asked): QueryString<Asked>,
 ) -> Result<StatusCode, Problem> {
     caller.key_with(Scope::Admin)?;
-    let appid = app_of(&app, &asked)?;
+    let appid = app.asked_app(asked.appid.as_deref())?.appid.clone();
     if sku.contains('\0') || !remove(&app.database, &appid, &sku, app.now()).await? {
         return Err(not_found());
     }

@@ -14,7 +14,7 @@ use weixin::{AppId, Body, Fen, OrderAmount};
 use crate::{
     app::App,
     database::{Database, DatabaseError},
-    http::{Code, Problem, QueryString},
+    http::{Problem, QueryString},
 };
 pub use change::{Change, change, delete, read};
 pub use csv::{LineError, read as read_csv};
@@ -85,9 +85,7 @@ pub async fn list(
     State(app): State<Arc<App>>,
     QueryString(asked): QueryString<Asked>,
 ) -> Result<Json<Products>, Problem> {
-    let mini_program = app.config.app(asked.appid.as_deref()).ok_or_else(|| {
-        Problem::new(Code::AppUnknown, "Send ?appid= with one of this server's apps; with several apps it is needed.")
-    })?;
+    let mini_program = app.asked_app(asked.appid.as_deref())?;
     Ok(Json(Products { products: all(&app.database, &mini_program.appid).await? }))
 }
 

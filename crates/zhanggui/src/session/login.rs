@@ -41,9 +41,7 @@ pub struct LoggedIn {
 /// # Errors
 /// The app or the code is unknown, WeChat refuses or does not answer.
 pub async fn login(State(app): State<Arc<App>>, JsonBody(login): JsonBody<Login>) -> Result<Json<LoggedIn>, Problem> {
-    let mini_program = app.config.app(login.appid.as_deref()).ok_or_else(|| {
-        Problem::new(Code::AppUnknown, "Send the appid of one of this server's apps; with several apps it is needed.")
-    })?;
+    let mini_program = app.asked_app(login.appid.as_deref())?;
     let js_code = JsCode::parse(login.code).map_err(|_| refused_code())?;
     // Never repeated: after a time-out the code may be spent, and only the phone can get a new one.
     let answer = app.mini_program.code2session(&mini_program.appid, &mini_program.secret, js_code).await;

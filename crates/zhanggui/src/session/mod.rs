@@ -12,7 +12,7 @@ use crate::{api_key::token_hash, app::App, clock::ms, database::DatabaseError};
 pub(crate) use describe::describe;
 pub use login::login;
 pub use phone_number::phone_number;
-pub use store::{customer_of_openid, openid_of};
+pub use store::{customer_of, customer_of_openid, openid_of};
 
 /// How long a session lives at most, in milliseconds: 30 days.
 const SESSION_MS: i64 = 30 * 24 * 60 * 60 * 1000;

@@ -61,6 +61,17 @@ pub fn customer_of_openid(
     Ok(row.text("id")?.to_owned())
 }
 
+const CUSTOMER_OF: &str = "SELECT id FROM customer WHERE appid = $1 AND openid = $2";
+
+/// The customer with this `openid`, if they were ever here.
+///
+/// # Errors
+/// The database fails.
+pub fn customer_of(tx: &mut Tx, appid: &AppId, openid: &OpenId) -> Result<Option<String>, DatabaseError> {
+    let row = tx.query_opt(CUSTOMER_OF, params![appid.as_str(), openid.as_str()])?;
+    row.map(|row| row.text("id").map(str::to_owned)).transpose()
+}
+
 const OPENID: &str = "SELECT openid FROM customer WHERE id = $1";
 
 /// The `openid` of a customer.

@@ -161,5 +161,5 @@ pub fn arrived(
         "error_status": result.error_status,
         "message": message.as_ref().map(SubscribeMessage::view),
     });
-    event::append(tx, app, now, event::Type::SubscribeMessageSettled, subject, &data)
+    event::append(tx, app, now, event::Type::SubscribeMessageSettled, subject, &data).map(drop)
 }

@@ -217,5 +217,5 @@ fn settle(
     }
     job::cancel(tx, Kind::SendSubscribeMessage, &subject(&message.order_id, &message.name))?;
     let data = json!({ "message": SubscribeMessage { state, ..message.clone() }.view() });
-    event::append(tx, app, now, event::Type::SubscribeMessageSettled, &message.order_id, &data)
+    event::append(tx, app, now, event::Type::SubscribeMessageSettled, &message.order_id, &data).map(drop)
 }

@@ -155,10 +155,8 @@ pub async fn test(
         .write(&app, StatusCode::ACCEPTED, move |tx| {
             store::find(tx, &endpoint_id)?.ok_or(WebhookError::NotFound)?;
             let data = json!({ "webhook": endpoint_id });
-            event::append(tx, &writing, now, Type::WebhookTested, &endpoint_id, &data)?;
-            let newest = event::last(tx)?;
-            let event = event::headlines(tx, newest - 1, 1)?.pop().ok_or(WebhookError::EventUnknown)?;
-            Ok::<_, WebhookError>(Sent { event: event.id })
+            let event = event::append(tx, &writing, now, Type::WebhookTested, &endpoint_id, &data)?;
+            Ok::<_, WebhookError>(Sent { event })
         })
         .await?;
     app.event_wake.notify_waiters();

@@ -16,12 +16,12 @@ use super::{
 use crate::{
     app::App,
     event,
-    http::{Caller, Code, Problem, QueryString},
+    http::{Caller, PageSize, Problem, QueryString},
     id,
 };
 
-/// The largest page.
-const LIMIT_MAX: i64 = 200;
+/// More tries than there can be of one delivery, unless it is replayed often.
+const TRIES_MAX: i64 = 200;
 
 /// The states of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
@@ -112,10 +112,7 @@ pub async fn list_deliveries(
     QueryString(asked): QueryString<Asked>,
 ) -> Result<Json<Page>, Problem> {
     checked(caller, &endpoint_id)?;
-    let limit = asked.limit.unwrap_or(50);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(Problem::new(Code::QueryInvalid, format!("limit must be 1 to {LIMIT_MAX}.")));
-    }
+    let size = PageSize::asked(asked.limit)?;
     if asked.after.as_ref().is_some_and(|after| !id::is(id::Kind::Event, after)) {
         return Err(WebhookError::EventUnknown.into());
     }
@@ -126,11 +123,10 @@ pub async fn list_deliveries(
             Some(after) => event::position(tx, after)?.ok_or(WebhookError::EventUnknown)?,
             None => i64::MAX,
         };
-        Ok::<_, WebhookError>(store::deliveries(tx, &endpoint_id, state, before, limit + 1)?)
+        Ok::<_, WebhookError>(store::deliveries(tx, &endpoint_id, state, before, size.rows())?)
     });
     let mut deliveries = page.await?;
-    let has_more = deliveries.len() as i64 > limit;
-    deliveries.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let has_more = size.cut(&mut deliveries);
     let after = deliveries.last().map(|delivery| delivery.event.clone()).or(asked.after);
     Ok(Json(Page { deliveries, after, has_more }))
 }
@@ -161,7 +157,7 @@ pub async fn read_delivery(
     let shown = app.database.read(move |tx| {
         store::find(tx, &endpoint_id)?.ok_or(WebhookError::NotFound)?;
         let delivery = store::delivery(tx, &endpoint_id, &event_id)?.ok_or(WebhookError::DeliveryNotFound)?;
-        let tries = store::attempts(tx, &reading.seal, &endpoint_id, &event_id, LIMIT_MAX)?;
+        let tries = store::attempts(tx, &reading.seal, &endpoint_id, &event_id, TRIES_MAX)?;
         Ok::<_, WebhookError>(WithAttempts { delivery, tries })
     });
     Ok(Json(shown.await?))

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     api_key::Scope,
+    http::PageAsked,
     openapi::{Book, Who},
 };
 
@@ -20,7 +21,9 @@ pub(crate) fn describe(book: &mut Book) {
     book.call("post", "/v1/webhooks", TAG, WHO, "Makes an endpoint; it gets what happens from now on.")
         .creating::<Create>(json!({ "url": "https://shop.example/hook", "types": ["message.received"] }))
         .gives::<View>(201, "The endpoint with its secret, which is shown in this answer only.");
-    book.call("get", "/v1/webhooks", TAG, WHO, "Lists the endpoints.").gives::<Endpoints>(200, "All endpoints.");
+    book.call("get", "/v1/webhooks", TAG, WHO, "Lists the endpoints, the newest first.")
+        .query::<PageAsked>()
+        .gives::<Endpoints>(200, "A page.");
     book.call("get", ONE, TAG, WHO, "Shows an endpoint and how many deliveries wait.")
         .gives::<View>(200, "The endpoint.");
     book.call("patch", ONE, TAG, WHO, "Changes an endpoint; one that is enabled again gets what it has missed.")

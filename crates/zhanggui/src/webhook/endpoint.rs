@@ -15,8 +15,8 @@ use crate::{
     api_key::Scope,
     app::App,
     database::DatabaseError,
-    event::{self, Type},
-    http::{Caller, Code, Problem},
+    event::{self, Headline, Type},
+    http::{Caller, Code, PageAsked, PageSize, Problem, QueryString, checked_cursor},
     id,
     idempotency::{Answered, Creating},
 };
@@ -97,10 +97,12 @@ impl Types {
         }
     }
 
-    pub(super) fn contain(&self, kind: &str) -> bool {
+    /// Whether the endpoint with this id wants the event. A trial is for the one that is tried, whatever it wants.
+    pub(super) fn want(&self, endpoint_id: &str, event: &Headline) -> bool {
         match self {
+            _ if event.kind == Type::WebhookTested.as_str() => event.subject == endpoint_id,
             Self::All => true,
-            Self::Only(types) => types.iter().any(|wanted| wanted.as_str() == kind),
+            Self::Only(types) => types.iter().any(|wanted| wanted.as_str() == event.kind),
         }
     }
 }
@@ -258,21 +260,33 @@ pub async fn create(
     Ok(answered)
 }
 
-/// All endpoints.
+/// A page, the newest endpoints first.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Webhooks)]
 pub struct Endpoints {
     webhooks: Vec<View>,
+    /// The cursor for the next page.
+    after: Option<String>,
+    has_more: bool,
 }
 
 /// Lists the endpoints.
 ///
 /// # Errors
-/// The caller may not.
-pub async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Endpoints>, Problem> {
+/// The caller may not, or the query cannot be.
+pub async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    QueryString(asked): QueryString<PageAsked>,
+) -> Result<Json<Endpoints>, Problem> {
     caller.key_with(Scope::Admin)?;
-    let endpoints = app.database.read(store::all).await?;
-    Ok(Json(Endpoints { webhooks: endpoints.iter().map(view).collect() }))
+    let size = PageSize::asked(asked.limit)?;
+    let after = checked_cursor(id::Kind::Webhook, asked.after)?;
+    let before = after.clone();
+    let mut endpoints = app.database.read(move |tx| store::list(tx, before.as_deref(), size.rows())).await?;
+    let has_more = size.cut(&mut endpoints);
+    let after = endpoints.last().map(|endpoint| endpoint.id.clone()).or(after);
+    Ok(Json(Endpoints { webhooks: endpoints.iter().map(view).collect(), after, has_more }))
 }
 
 /// Shows an endpoint, and how many deliveries wait.

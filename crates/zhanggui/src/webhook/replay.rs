@@ -122,7 +122,7 @@ fn range(
     let limit = usize::try_from(EVENTS_MAX).unwrap_or(usize::MAX);
     let next = events.get(limit).map(|event| event.id.clone());
     let mut replayed = 0;
-    for event in events.iter().take(limit).filter(|event| endpoint.types.contain(&event.kind)) {
+    for event in events.iter().take(limit).filter(|event| endpoint.types.want(&endpoint.id, event)) {
         replayed += store::replay(tx, &endpoint.id, event, now_ms)?;
     }
     Ok(Replayed { replayed, next })

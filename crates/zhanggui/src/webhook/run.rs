@@ -201,9 +201,9 @@ async fn attempt(app: &Arc<App>, at_database: &Semaphore, claim: Claim) -> Resul
     let writing = Arc::clone(app);
     let _place = at_database.acquire().await;
     app.database
-        .write(move |tx| {
-            store::finish(tx, &writing.seal, &claim, &attempted, verdict)?;
-            tell_a_person(tx, &writing, &claim, ended, verdict)
+        .write(move |tx| match store::finish(tx, &writing.seal, &claim, &attempted, verdict)? {
+            Some(followed) => tell_a_person(tx, &writing, &claim, ended, followed),
+            None => Ok(()),
         })
         .await
 }
@@ -233,17 +233,17 @@ fn tell_a_person(
     app: &App,
     claim: &Claim,
     now: Timestamp,
-    verdict: (Next, Effect),
+    followed: (Next, Effect),
 ) -> Result<(), DatabaseError> {
     let id = claim.endpoint_id.as_str();
     let waits_long = now.duration_since(from_ms(claim.event_ms)) >= BLOCKED_AFTER;
-    let (reason, detail) = match verdict {
+    let (reason, detail) = match followed {
         (_, Effect::Disable) => (Reason::WebhookGone, format!("{id} answered 410 and gets nothing any more.")),
         (Next::Exhausted, _) => {
             (Reason::WebhookExhausted, format!("{id} did not take {} in three days.", claim.event_id))
         }
         (Next::Again(_), _) if waits_long => {
-            (Reason::WebhookBlocked, format!("{id} has not taken {} for an hour.", claim.event_id))
+            (Reason::WebhookBlocked, format!("{id} did not take {}, which is more than an hour old.", claim.event_id))
         }
         _ => return Ok(()),
     };

@@ -34,7 +34,7 @@ pub(super) enum Outcome {
 pub(super) enum Next {
     /// Nothing is left to do.
     Delivered,
-    /// It stays for the day when the endpoint is enabled again.
+    /// It stays as it is, for the endpoint as it is or for the day when it is enabled again.
     Kept,
     /// Again, not before this time.
     Again(Timestamp),

@@ -7,6 +7,9 @@ use tokio::{
     net::TcpStream,
 };
 
+use weixin::push::Format;
+use zhanggui::api_key::Scope;
+
 use crate::support::{DEMO, Phone, Reply, World, on_both_databases};
 
 on_both_databases!(
@@ -15,6 +18,7 @@ on_both_databases!(
     another_method_is_refused_with_the_methods_that_are_allowed,
     an_unknown_address_is_a_problem_like_any_other,
     a_query_that_nobody_understands_is_refused,
+    a_character_that_no_database_can_hold_is_refused_everywhere,
     a_body_that_is_too_large_is_refused,
     a_body_that_breaks_off_changes_nothing,
     the_server_says_whether_it_can_work,
@@ -68,7 +72,7 @@ async fn another_method_is_refused_with_the_methods_that_are_allowed(world: &mut
     for (method, path, allowed) in [
         (Method::GET, "/v1/login", "POST"),
         (Method::POST, "/v1/products", "GET,HEAD"),
-        (Method::DELETE, "/v1/orders", "POST"),
+        (Method::DELETE, "/v1/orders", "GET,HEAD,POST"),
         (Method::PUT, "/v1/orders/ord_1", "GET,HEAD"),
         (Method::GET, "/v1/orders/ord_1/pay", "POST"),
         (Method::GET, "/wechat/pay/1600000001", "POST"),
@@ -104,6 +108,52 @@ async fn a_query_that_nobody_understands_is_refused(world: &mut World) {
     phone.get("/v1/products?appid=x&page=2").await.problem(400, "query_invalid");
     phone.get("/v1/products?appid=nothing").await.problem(422, "app_unknown");
     phone.get(&format!("/v1/products?appid={}", DEMO.appid)).await.json(200);
+}
+
+async fn a_character_that_no_database_can_hold_is_refused_everywhere(world: &mut World) {
+    let owner = world.merchant(Scope::ALL).await;
+    for path in [
+        "/v1/events?subject=%00",
+        "/v1/events?subject=ord_1%00",
+        "/v1/events?types=%00",
+        "/v1/events?after=%00",
+        "/v1/conversations?appid=%00",
+        "/v1/conversations?customer=%00",
+        "/v1/conversations?handler=%00",
+        "/v1/conversations?after=1.%00",
+        "/v1/products?appid=%00",
+        "/v1/products/tea?appid=%00",
+        "/v1/rules?appid=%00",
+    ] {
+        owner.get(path).await.problem(400, "query_invalid");
+    }
+    for path in ["/v1/orders/%00", "/v1/products/%00", "/v1/refunds/%00", "/v1/webhooks/%00", "/v1/pictures/%00"] {
+        assert_eq!(owner.get(path).await.status, 404, "{path}");
+    }
+    let (phone, desk) = (world.phone("li").await, &owner);
+    let order = phone.order("tea").await;
+    world.switch_push_on(Format::Json).await;
+    phone.wechat.send_text("hello");
+    assert_eq!(world.deliver().await, 1);
+    let conversation = world.only_conversation(desk).await["id"].as_str().unwrap().to_owned();
+    let conversation = format!("/v1/conversations/{conversation}");
+    let nul = "\u{0}";
+    for (path, body, code) in [
+        ("/v1/orders", json!({ "amount": 5, "description": "茶", "openid": nul }), "customer_unknown"),
+        ("/v1/orders", json!({ "amount": 5, "description": "茶", "openid": "oLi", "reference": nul }), "body_invalid"),
+        ("/v1/orders", json!({ "amount": 5, "description": "茶", "openid": "oLi", "attach": nul }), "body_invalid"),
+        ("/v1/orders", json!({ "items": [{ "sku": nul }], "openid": "oLi" }), "product_unknown"),
+        ("/v1/keys", json!({ "name": nul, "scopes": ["read"] }), "key_invalid"),
+        ("/v1/webhooks", json!({ "url": "https://shop.example.com", "description": nul }), "webhook_invalid"),
+        (&format!("{conversation}/read"), json!({ "up_to": nul }), "body_invalid"),
+        (&format!("/v1/orders/{order}/subscribe-messages"), json!({ "name": nul }), "subscribe_message_unknown"),
+        ("/v1/login", json!({ "code": "a", "appid": nul }), "app_unknown"),
+    ] {
+        owner.post(path, &body).await.problem(422, code);
+    }
+    owner.put("/v1/products/tea", &json!({ "name": nul, "price": 1 })).await.problem(422, "product_invalid");
+    let rule = json!({ "name": "a", "on": "message", "reply": nul });
+    owner.put("/v1/rules", &json!({ "rules": [rule] })).await.problem(422, "rule_invalid");
 }
 
 /// Sends bytes as they are and reads until the server has closed the connection.

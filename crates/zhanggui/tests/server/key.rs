@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::{Duration, timeout};
 use weixin::Fen;
 use zhanggui::{
     api_key::{self, NewKey, Scope},
@@ -14,8 +15,10 @@ use crate::support::{Merchant, Reply, World, on_both_databases};
 on_both_databases!(
     a_key_that_has_ended_is_as_good_as_none,
     a_revoked_key_stops_working_at_once,
+    a_key_that_is_revoked_or_ends_ends_its_event_stream,
     a_key_works_only_from_its_addresses,
     a_list_shows_keys_without_what_is_secret,
+    keys_are_listed_by_pages_the_newest_first,
     the_last_use_of_a_key_is_written_down_once_a_minute,
     only_an_administrator_makes_lists_and_revokes_keys,
     a_key_that_makes_no_sense_is_not_made,
@@ -51,6 +54,35 @@ async fn a_revoked_key_stops_working_at_once(world: &mut World) {
     }
 }
 
+async fn a_key_that_is_revoked_or_ends_ends_its_event_stream(world: &mut World) {
+    let owner = world.merchant(&[Scope::Admin]).await;
+    let expires = Some(world.clock.now() + SignedDuration::from_hours(1));
+    let (revoked, other) = (world.merchant(&[Scope::Read]).await, world.merchant(&[Scope::Read]).await);
+    let till = world.merchant_with(Realm::Simulated, NewKey { expires, ..new(&[Scope::Read]) }).await;
+    let open = async |merchant: &Merchant| {
+        let request = merchant.http.request(Method::GET, "/v1/events").bearer_auth(&merchant.key);
+        let mut stream = request.header("accept", "text/event-stream").send().await.unwrap();
+        assert_eq!(stream.chunk().await.unwrap().unwrap(), ": events\n\n");
+        stream
+    };
+    let (revoked_stream, mut other_stream, ending_stream) =
+        (open(&revoked).await, open(&other).await, open(&till).await);
+    let end = async |stream: reqwest::Response| timeout(Duration::from_secs(10), stream.text()).await.expect("it ends");
+    let prefix = &revoked.key[.."zg_sim_".len() + 6];
+    let keys = owner.get("/v1/keys").await.json(200);
+    let key = keys["keys"].as_array().unwrap().iter().find(|key| key["prefix"] == prefix).unwrap();
+    let path = format!("/v1/keys/{}", key["id"].as_str().unwrap());
+    assert_eq!(owner.send(Method::DELETE, &path, &json!({})).await.status, 204);
+    assert_eq!(end(revoked_stream).await.unwrap(), "", "nothing after the key");
+    world.clock.advance_s(3600);
+    assert_eq!(end(ending_stream).await.unwrap(), "");
+    // The others go on.
+    let phone = world.phone("li").await;
+    phone.order("tea").await;
+    let told = timeout(Duration::from_secs(10), other_stream.chunk()).await.expect("it goes on").unwrap().unwrap();
+    assert!(told.windows(13).any(|window| window == b"order.created"));
+}
+
 /// The test connects from 127.0.0.1; the proxy tells other addresses.
 async fn a_key_works_only_from_its_addresses(world: &mut World) {
     let addresses = vec!["203.0.113.0/24".parse().unwrap(), "2001:db8::7".parse().unwrap()];
@@ -81,6 +113,27 @@ async fn a_list_shows_keys_without_what_is_secret(world: &mut World) {
     assert_eq!(seen["prefix"], till.key[.."zg_sim_".len() + 6]);
     assert!(!seen.to_string().contains(&till.key[till.key.len() - 20..]));
     assert_eq!(seen.get("last_used_at"), None);
+}
+
+async fn keys_are_listed_by_pages_the_newest_first(world: &mut World) {
+    let owner = world.merchant(&[Scope::Admin]).await;
+    for name in ["a", "b", "c", "d"] {
+        world.clock.advance_s(1);
+        owner.post("/v1/keys", &json!({ "name": name, "scopes": ["read"] })).await.json(201);
+    }
+    let (mut names, mut path) = (Vec::new(), "/v1/keys?limit=2".to_owned());
+    loop {
+        let page = owner.get(&path).await.json(200);
+        names.extend(page["keys"].as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap().to_owned()));
+        if page["has_more"] == false {
+            break;
+        }
+        path = format!("/v1/keys?limit=2&after={}", page["after"].as_str().unwrap());
+    }
+    assert_eq!(names, ["d", "c", "b", "a", "till"]);
+    owner.get("/v1/keys?limit=0").await.problem(400, "query_invalid");
+    owner.get("/v1/keys?page=1").await.problem(400, "query_invalid");
+    owner.get("/v1/keys?after=whk_019be4d0602074368bd5513df6f80b32").await.problem(400, "cursor_unknown");
 }
 
 async fn the_last_use_of_a_key_is_written_down_once_a_minute(world: &mut World) {

@@ -7,7 +7,9 @@ use crate::support::{Merchant, Reply, World, on_both_databases};
 
 on_both_databases!(
     a_caller_who_is_too_quick_is_told_when_to_go_on,
+    a_caller_is_the_same_however_the_header_is_spelled,
     an_address_is_limited_whatever_tokens_it_sends,
+    the_description_of_the_api_is_limited_by_address,
     wechat_and_the_questions_for_health_are_not_limited,
 );
 
@@ -31,6 +33,39 @@ async fn a_caller_who_is_too_quick_is_told_when_to_go_on(world: &mut World) {
     till.get("/v1/events").await.json(200);
     till.get("/v1/events").await.json(200);
     till.get("/v1/events").await.problem(429, "rate_limited");
+}
+
+async fn a_caller_is_the_same_however_the_header_is_spelled(world: &mut World) {
+    let till = world.merchant(&[Scope::Read]).await;
+    world.reconfigure(|shop| shop.requests_per_s = 1).await;
+    let ask = async |header: String| {
+        Reply::of(till.http.request(Method::GET, "/v1/events").header("authorization", header)).await
+    };
+    let spellings = ["Bearer ", "bearer ", "BEARER ", "Bearer  ", "Bearer   "];
+    for (remaining, spelling) in (0..5).rev().zip(spellings) {
+        let reply = ask(format!("{spelling}{}", till.key)).await;
+        reply.json(200);
+        assert_eq!(reply.header("ratelimit-remaining"), remaining.to_string(), "{spelling:?}");
+    }
+    ask(format!("bEARER {}", till.key)).await.problem(429, "rate_limited");
+}
+
+async fn the_description_of_the_api_is_limited_by_address(world: &mut World) {
+    let http = world.node().http.clone();
+    let ask =
+        async |path: &str| Reply::of(http.request(Method::GET, path).header("x-forwarded-for", "203.0.113.7")).await;
+    assert_eq!(ask("/openapi.json").await.json(200)["openapi"], "3.1.0");
+    world
+        .reconfigure(|shop| {
+            shop.requests_per_s = 1;
+            shop.trust_forwarded_for = true;
+        })
+        .await;
+    for path in ["/openapi.json", "/docs", "/docs.css", "/openapi.json", "/docs"].into_iter().cycle().take(10) {
+        assert_eq!(ask(path).await.status, 200);
+    }
+    ask("/openapi.json").await.problem(429, "rate_limited");
+    ask("/docs").await.problem(429, "rate_limited");
 }
 
 async fn an_address_is_limited_whatever_tokens_it_sends(world: &mut World) {

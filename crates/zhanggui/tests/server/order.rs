@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use weixin::{Body, OrderAmount};
 use zhanggui::api_key::Scope;
 
-use crate::support::{DEMO, OTHER, World, on_both_databases};
+use crate::support::{DEMO, Merchant, OTHER, World, on_both_databases};
 
 on_both_databases!(
     a_customer_sets_no_price,
@@ -14,6 +14,10 @@ on_both_databases!(
     a_description_that_wechat_would_refuse_is_refused_here,
     what_a_key_sends_is_checked_as_a_whole,
     somebody_elses_order_is_not_there,
+    orders_are_listed_by_pages_the_newest_first,
+    orders_are_listed_by_state_and_customer,
+    a_customer_lists_their_own_orders_and_no_others,
+    a_list_of_orders_that_cannot_be_is_refused,
     a_text_with_any_character_that_is_allowed_reaches_wechat_unchanged,
 );
 
@@ -225,5 +229,110 @@ async fn a_text_with_any_character_that_is_allowed_reaches_wechat_unchanged(worl
         assert_eq!((sent.get("body"), sent.get("attach")), (Some(text), Some(text)));
         world.settle().await;
         assert_eq!(phone.see(id).await["state"], "paid", "{text:?}");
+    }
+}
+
+/// The ids on a page, and its cursor.
+fn ids(page: &Value) -> (Vec<String>, Value) {
+    let orders = page["orders"].as_array().unwrap();
+    (orders.iter().map(|order| order["id"].as_str().unwrap().to_owned()).collect(), page["after"].clone())
+}
+
+/// So many orders of an amount, a second apart, the newest first.
+async fn ordered(world: &World, till: &Merchant, openid: &str, count: usize) -> Vec<String> {
+    let mut made = Vec::new();
+    for _ in 0..count {
+        world.clock.advance_s(1);
+        let body = json!({ "amount": 5, "description": "茶", "openid": openid, "appid": DEMO.appid });
+        made.insert(0, till.order(&body).await.json(201)["id"].as_str().unwrap().to_owned());
+    }
+    made
+}
+
+async fn orders_are_listed_by_pages_the_newest_first(world: &mut World) {
+    let till = world.merchant(&[Scope::Read, Scope::Orders]).await;
+    let none = till.get("/v1/orders").await.json(200);
+    assert_eq!(none, json!({ "orders": [], "after": null, "has_more": false }));
+    let made = ordered(world, &till, "oLi", 5).await;
+    let (mut seen, mut path) = (Vec::new(), "/v1/orders?limit=2".to_owned());
+    loop {
+        let page = till.get(&path).await.json(200);
+        let (ids, after) = ids(&page);
+        seen.extend(ids);
+        if page["has_more"] == false {
+            break;
+        }
+        // What comes meanwhile is in front and moves nothing.
+        ordered(world, &till, "oLi", 1).await;
+        path = format!("/v1/orders?limit=2&after={}", after.as_str().unwrap());
+    }
+    assert_eq!(seen, made);
+    let page = till.get("/v1/orders").await.json(200);
+    assert_eq!(page["orders"].as_array().unwrap().len(), 7);
+    assert_eq!(page["orders"][6], till.get(&format!("/v1/orders/{}", made[4])).await.json(200), "as one alone");
+    let end = till.get(&format!("/v1/orders?after={}", made[4])).await.json(200);
+    assert_eq!(end, json!({ "orders": [], "after": made[4], "has_more": false }));
+}
+
+async fn orders_are_listed_by_state_and_customer(world: &mut World) {
+    let till = world.merchant(&[Scope::Read, Scope::Orders]).await;
+    let phone = world.phone("li").await;
+    let paid = world.paid_order(&phone, "tea").await;
+    let of_wang = ordered(world, &till, "oWang", 2).await;
+    let closed = ordered(world, &till, "oWang", 1).await;
+    till.post(&format!("/v1/orders/{}/close", closed[0]), &json!({})).await.json(200);
+    let list = async |query: &str| ids(&till.get(&format!("/v1/orders?{query}")).await.json(200)).0;
+    assert_eq!(list("state=paid").await, [paid.as_str()]);
+    assert_eq!(list("state=open").await, of_wang);
+    assert_eq!(list("state=closed").await, closed);
+    assert!(list("state=closing").await.is_empty());
+    assert_eq!(list("openid=oWang").await, [closed, of_wang.clone()].concat());
+    assert_eq!(list(&format!("openid=oWang&state=open&limit=1&after={}", of_wang[0])).await, of_wang[1..]);
+    assert_eq!(list(&format!("openid={}", phone.wechat.openid())).await, [paid.as_str()]);
+    assert!(list("openid=oNobody").await.is_empty());
+    // The same openid at another app is somebody else.
+    world.reconfigure(|shop| shop.with_other = true).await;
+    let (demo, other) = (DEMO.appid, OTHER.appid);
+    till.get("/v1/orders?openid=oWang").await.problem(422, "app_unknown");
+    assert_eq!(list(&format!("openid=oWang&state=open&appid={demo}")).await, of_wang);
+    assert!(list(&format!("openid=oWang&appid={other}")).await.is_empty());
+    assert!(list(&format!("appid={other}")).await.is_empty());
+    assert_eq!(list(&format!("appid={demo}")).await.len(), 4);
+    assert_eq!(list("").await.len(), 4);
+}
+
+async fn a_customer_lists_their_own_orders_and_no_others(world: &mut World) {
+    let (li, wang) = (world.phone("li").await, world.phone("wang").await);
+    let first = li.order("tea").await;
+    world.clock.advance_s(1);
+    wang.order("tea").await;
+    let second = li.order("cup").await;
+    let page = li.get("/v1/orders").await.json(200);
+    assert_eq!(ids(&page), (vec![second, first], page["after"].clone()));
+    for query in ["openid=oWang", "appid=wxfake0000000001"] {
+        li.get(&format!("/v1/orders?{query}")).await.problem(400, "query_invalid");
+    }
+    let blind = world.merchant(&[Scope::Orders]).await;
+    blind.get("/v1/orders").await.problem(403, "forbidden");
+    let stranger = Merchant { key: "zgs_x".to_owned(), http: li.http.clone() };
+    stranger.get("/v1/orders").await.problem(401, "unauthorized");
+}
+
+async fn a_list_of_orders_that_cannot_be_is_refused(world: &mut World) {
+    let till = world.merchant(&[Scope::Read]).await;
+    for (query, status, code) in [
+        ("limit=0", 400, "query_invalid"),
+        ("limit=201", 400, "query_invalid"),
+        ("limit=many", 400, "query_invalid"),
+        ("state=eaten", 400, "query_invalid"),
+        ("state=", 400, "query_invalid"),
+        ("openid=%E8%8C%B6", 400, "query_invalid"),
+        ("openid=%00", 400, "query_invalid"),
+        ("page=2", 400, "query_invalid"),
+        ("after=ord_", 400, "cursor_unknown"),
+        ("after=evt_019be4d0602074368bd5513df6f80b32", 400, "cursor_unknown"),
+        ("appid=wxunknown", 422, "app_unknown"),
+    ] {
+        till.get(&format!("/v1/orders?{query}")).await.problem(status, code);
     }
 }

@@ -1,6 +1,9 @@
 //! Events that arrive: every one, in order, signed, whatever the endpoint does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -23,6 +26,8 @@ on_both_databases!(
     what_was_not_taken_in_all_that_time_is_a_dead_letter_and_can_be_sent_again,
     an_endpoint_that_flaps_gets_everything_in_order,
     gone_disables_the_endpoint_and_nothing_is_lost,
+    what_an_old_address_answers_says_nothing_about_the_endpoint,
+    an_answer_that_comes_after_the_lease_changes_nothing,
     an_endpoint_that_asks_for_a_pause_gets_it,
     a_redirect_is_not_followed_and_a_huge_answer_is_not_read,
     an_endpoint_that_answers_late_gets_the_same_event_again,
@@ -75,12 +80,8 @@ pub(crate) async fn happen(world: &World, kind: Type, subject: &'static str) -> 
 async fn happen_at(node: &Node, kind: Type, subject: &'static str) -> String {
     let app = std::sync::Arc::clone(&node.app);
     let now = app.now();
-    let written = node.app.database.write(move |tx| {
-        event::append(tx, &app, now, kind, subject, &json!({ "name": "明前龙井" }))?;
-        Ok::<_, DatabaseError>(
-            tx.query_one("SELECT id FROM event ORDER BY position DESC LIMIT 1", &[])?.text("id")?.to_owned(),
-        )
-    });
+    let written =
+        node.app.database.write(move |tx| event::append(tx, &app, now, kind, subject, &json!({ "name": "明前龙井" })));
     let id = written.await.unwrap();
     node.app.event_wake.notify_waiters();
     id
@@ -208,10 +209,15 @@ async fn what_was_not_taken_in_all_that_time_is_a_dead_letter_and_can_be_sent_ag
 async fn an_endpoint_that_flaps_gets_everything_in_order(world: &mut World) {
     let receiver = Receiver::start().await;
     Endpoint::new(world, &receiver, &[]).await;
-    let tries = std::sync::atomic::AtomicU64::new(world.seed);
-    receiver.behave(move |_| {
-        let mixed = tries.fetch_add(0x9e37_79b9, std::sync::atomic::Ordering::Relaxed);
-        Behaviour::Status([200, 500, 429, 302, 200][(mixed.rotate_left(17) % 5) as usize])
+    let flapping = Mutex::new((world.seed, BTreeMap::<String, u32>::new()));
+    receiver.behave(move |letter| {
+        let (mixed, tries) = &mut *flapping.lock().unwrap();
+        *mixed = mixed.wrapping_add(0x9e37_79b9);
+        let tries = tries.entry(letter.id.clone()).or_default();
+        *tries += 1;
+        // The fifth try is taken in any case: nothing becomes a dead letter, and the time below is enough.
+        let status = [200, 500, 429, 302, 200][(mixed.rotate_left(17) % 5) as usize];
+        Behaviour::Status(if *tries == 5 { 200 } else { status })
     });
     for _ in 0..6 {
         for subject in ["a", "b", "c", "d"] {
@@ -261,6 +267,63 @@ async fn gone_disables_the_endpoint_and_nothing_is_lost(world: &mut World) {
     endpoint.patch(json!({ "state": "enabled" })).await;
     assert_eq!(send(world).await, 1);
     world.expect_attention("webhook_gone");
+}
+
+/// The try begins, `meanwhile` happens, and only then the endpoint answers.
+async fn answer_late(world: &World, receiver: &Receiver, answer: Behaviour, meanwhile: impl AsyncFnOnce()) {
+    receiver.always(Behaviour::HangAndThen(Box::new(answer)));
+    let sending = tokio::spawn({
+        let app = std::sync::Arc::clone(&world.node().app);
+        async move { webhook::run_due(&app).await }
+    });
+    receiver.wait_for(1).await;
+    receiver.always(Behaviour::Status(200));
+    meanwhile().await;
+    receiver.release();
+    sending.await.unwrap().unwrap();
+}
+
+async fn what_an_old_address_answers_says_nothing_about_the_endpoint(world: &mut World) {
+    let after_a_day = || Behaviour::Header(429, "retry-after", "86400".to_owned());
+    for answer in [Behaviour::Status(410), after_a_day(), Behaviour::Status(500)] {
+        let (old, new) = (Receiver::start().await, Receiver::start().await);
+        let endpoint = Endpoint::new(world, &old, &[]).await;
+        let id = happen(world, Type::PushReceived, "moved").await;
+        // More than an hour ago, so that a failure would be shown to a person.
+        world.clock.advance_s(3601);
+        answer_late(world, &old, answer, async || drop(endpoint.patch(json!({ "url": new.url })).await)).await;
+        let seen = endpoint.see().await;
+        assert_eq!((&seen["state"], &seen["deliveries"]["waiting"]), (&json!("enabled"), &json!(0)));
+        assert_eq!(new.received().len(), 1, "at once");
+        assert_eq!(endpoint.delivery(&id).await["attempts"], 2);
+        endpoint.owner.send(Method::DELETE, &endpoint.path(""), &json!({})).await;
+        world.expect_attention("webhook_moved");
+    }
+    // Disabled by the merchant: that is why it is disabled, and nobody is told.
+    let receiver = Receiver::start().await;
+    let endpoint = Endpoint::new(world, &receiver, &[]).await;
+    happen(world, Type::PushReceived, "off").await;
+    world.clock.advance_s(3601);
+    let disable = async || drop(endpoint.patch(json!({ "state": "disabled" })).await);
+    answer_late(world, &receiver, Behaviour::Status(410), disable).await;
+    assert_eq!(endpoint.see().await["disabled_reason"], "asked");
+    endpoint.patch(json!({ "state": "enabled" })).await;
+    assert_eq!(send(world).await, 1);
+}
+
+async fn an_answer_that_comes_after_the_lease_changes_nothing(world: &mut World) {
+    let receiver = Receiver::start().await;
+    let endpoint = Endpoint::new(world, &receiver, &[]).await;
+    let id = happen(world, Type::PushReceived, "a").await;
+    answer_late(world, &receiver, Behaviour::Status(410), async || {
+        // The lease ends, and somebody else delivers.
+        world.clock.advance_s(120);
+        assert_eq!(send(world).await, 1);
+    })
+    .await;
+    let seen = endpoint.delivery(&id).await;
+    assert_eq!((&seen["state"], &seen["attempts"]), (&json!("delivered"), &json!(2)));
+    assert_eq!(endpoint.see().await["state"], "enabled");
 }
 
 async fn an_endpoint_that_asks_for_a_pause_gets_it(world: &mut World) {

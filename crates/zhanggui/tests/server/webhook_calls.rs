@@ -18,8 +18,9 @@ on_both_databases!(
     a_changed_address_is_shown_to_a_person_every_time,
     an_endpoint_that_is_not_there_is_not_found,
     there_are_not_more_endpoints_than_can_be,
+    endpoints_are_listed_by_pages_the_newest_first,
     deliveries_are_listed_by_pages,
-    an_endpoint_can_be_tried_and_no_other_is_told,
+    an_endpoint_can_be_tried_and_no_other_is_told_even_if_everything_is_sent_again,
 );
 
 async fn only_an_administrator_manages_webhooks(world: &mut World) {
@@ -199,6 +200,28 @@ async fn there_are_not_more_endpoints_than_can_be(world: &mut World) {
     owner.post("/v1/webhooks", &body).await.problem(409, "too_many_webhooks");
 }
 
+async fn endpoints_are_listed_by_pages_the_newest_first(world: &mut World) {
+    let owner = world.merchant(&[Scope::Admin]).await;
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        world.clock.advance_s(1);
+        let webhook = owner.post("/v1/webhooks", &json!({ "url": "https://shop.example.com/hook" })).await.json(201);
+        made.insert(0, webhook["id"].as_str().unwrap().to_owned());
+    }
+    let (mut seen, mut path) = (Vec::new(), "/v1/webhooks?limit=2".to_owned());
+    loop {
+        let page = owner.get(&path).await.json(200);
+        seen.extend(page["webhooks"].as_array().unwrap().iter().map(|hook| hook["id"].as_str().unwrap().to_owned()));
+        if page["has_more"] == false {
+            break;
+        }
+        path = format!("/v1/webhooks?limit=2&after={}", page["after"].as_str().unwrap());
+    }
+    assert_eq!(seen, made);
+    owner.get("/v1/webhooks?limit=201").await.problem(400, "query_invalid");
+    owner.get("/v1/webhooks?after=key_019be4d0602074368bd5513df6f80b32").await.problem(400, "cursor_unknown");
+}
+
 async fn deliveries_are_listed_by_pages(world: &mut World) {
     let receiver = Receiver::start().await;
     let endpoint = Endpoint::new(world, &receiver, &[]).await;
@@ -231,10 +254,10 @@ async fn deliveries_are_listed_by_pages(world: &mut World) {
     }
 }
 
-async fn an_endpoint_can_be_tried_and_no_other_is_told(world: &mut World) {
+async fn an_endpoint_can_be_tried_and_no_other_is_told_even_if_everything_is_sent_again(world: &mut World) {
     let (tried, other) = (Receiver::start().await, Receiver::start().await);
     let endpoint = Endpoint::new(world, &tried, &["message.received"]).await;
-    Endpoint::new(world, &other, &[]).await;
+    let told = Endpoint::new(world, &other, &[]).await;
     let sent = endpoint.owner.once(&endpoint.path("/test"), "k1", "{}").await;
     assert_eq!(endpoint.owner.once(&endpoint.path("/test"), "k1", "{}").await.body, sent.body);
     assert_eq!(webhook::run_due(&world.node().app).await.unwrap(), 1);
@@ -242,4 +265,15 @@ async fn an_endpoint_can_be_tried_and_no_other_is_told(world: &mut World) {
     assert_eq!((&letter.event()["type"], letter.subject()), (&json!("webhook.tested"), endpoint.id.clone()));
     assert_eq!(sent.json(202)["event"], letter.id);
     assert!(letter.is_signed_with(&endpoint.secret) && other.received().is_empty());
+
+    // Nor is another one told when everything is sent again, while the tried one gets it once more.
+    let first = happen(world, Type::PushReceived, "a").await;
+    webhook::run_due(&world.node().app).await.unwrap();
+    other.take();
+    let from = json!({ "from": letter.id });
+    assert_eq!(told.owner.post(&told.path("/replay"), &from).await.json(202), json!({ "replayed": 1 }));
+    assert_eq!(endpoint.owner.post(&endpoint.path("/replay"), &from).await.json(202), json!({ "replayed": 1 }));
+    webhook::run_due(&world.node().app).await.unwrap();
+    let ids = |receiver: &Receiver| receiver.take().into_iter().map(|letter| letter.id).collect::<Vec<_>>();
+    assert_eq!((ids(&tried), ids(&other)), (vec![letter.id], vec![first]));
 }

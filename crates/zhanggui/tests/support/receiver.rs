@@ -27,6 +27,8 @@ pub(crate) enum Behaviour {
     Huge,
     /// Answers when the test lets it.
     Hang,
+    /// The same, and then answers like this.
+    HangAndThen(Box<Behaviour>),
 }
 
 /// An event that came.
@@ -147,6 +149,13 @@ async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
     let behaviour = (shared.script.lock().unwrap())(&received);
     shared.received.lock().unwrap().push(received);
     shared.count.send_modify(|count| *count += 1);
+    answer(&shared, behaviour).await
+}
+
+async fn answer(shared: &Shared, behaviour: Behaviour) -> Response {
+    let released = async || {
+        let _ = shared.released.subscribe().wait_for(|released| *released).await;
+    };
     match behaviour {
         Behaviour::Status(status) => (StatusCode::from_u16(status).unwrap(), "answer of the endpoint").into_response(),
         Behaviour::Header(status, name, value) => {
@@ -154,8 +163,12 @@ async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
         }
         Behaviour::Huge => "x".repeat(10 * 1024 * 1024).into_response(),
         Behaviour::Hang => {
-            let _ = shared.released.subscribe().wait_for(|released| *released).await;
+            released().await;
             StatusCode::OK.into_response()
+        }
+        Behaviour::HangAndThen(behaviour) => {
+            released().await;
+            Box::pin(answer(shared, *behaviour)).await
         }
     }
 }

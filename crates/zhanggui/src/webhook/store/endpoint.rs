@@ -64,8 +64,13 @@ const COLUMNS: &str = "
            updated_ms
     FROM webhook_endpoint";
 
-pub(in super::super) fn all(tx: &mut Tx) -> Result<Vec<Endpoint>, DatabaseError> {
-    tx.query(&format!("{COLUMNS} ORDER BY id"), params![])?.iter().map(read).collect()
+/// Endpoints before the one with an id, or all, the newest first.
+pub(in super::super) fn list(tx: &mut Tx, before: Option<&str>, limit: i64) -> Result<Vec<Endpoint>, DatabaseError> {
+    let rows = match before {
+        Some(id) => tx.query(&format!("{COLUMNS} WHERE id < $2 ORDER BY id DESC LIMIT $1"), params![limit, id])?,
+        None => tx.query(&format!("{COLUMNS} ORDER BY id DESC LIMIT $1"), params![limit])?,
+    };
+    rows.iter().map(read).collect()
 }
 
 pub(in super::super) fn find(tx: &mut Tx, id: &str) -> Result<Option<Endpoint>, DatabaseError> {

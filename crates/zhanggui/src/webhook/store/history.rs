@@ -7,7 +7,7 @@ use super::{
         deliveries::{Attempt, Delivery, DeliveryState},
         endpoint::Counts,
     },
-    queue::{attempt_place, attempt_row},
+    queue::{attempt_place, attempt_row, insert},
 };
 use crate::{
     app::App,
@@ -136,12 +136,7 @@ fn read_attempt(row: &Row, seal: &Seal) -> Result<Attempt, DatabaseError> {
     })
 }
 
-const REPLAY: &str = "
-    INSERT INTO webhook_delivery (
-        endpoint_id, position, event_id, type, subject, sequence,
-        state, attempts, failures, due_ms, leased_ms, fence, event_ms
-    )
-    VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 0, 0, $7, 0, 0, $8)
+const AGAIN: &str = "
     ON CONFLICT (endpoint_id, position) DO UPDATE SET
         state = 'waiting',
         failures = 0,
@@ -157,17 +152,7 @@ pub(in super::super) fn replay(
     event: &Headline,
     now_ms: i64,
 ) -> Result<u64, DatabaseError> {
-    let values = params![
-        endpoint_id,
-        event.position,
-        event.id.as_str(),
-        event.kind.as_str(),
-        event.subject.as_str(),
-        event.sequence,
-        now_ms,
-        ms(event.created),
-    ];
-    tx.execute(REPLAY, values)
+    insert(tx, endpoint_id, event, now_ms, AGAIN)
 }
 
 const REPLAY_EXHAUSTED: &str = "

@@ -4,7 +4,7 @@ mod endpoint;
 mod history;
 mod queue;
 
-pub(super) use endpoint::{all, count, delete, find, insert, position, rotate, update};
+pub(super) use endpoint::{count, delete, find, insert, list, position, rotate, update};
 pub(super) use history::{attempts, counts, deliveries, delivery, replay, replay_exhausted};
 pub(super) use queue::{Attempted, Claim, claim, derive, finish, look};
 

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::ms,
     database::{DatabaseError, Tx, params},
-    event::{self, Headline, Type},
+    event::{self, Headline},
     seal::{Place, Seal},
 };
 
@@ -82,8 +82,7 @@ const INSERT: &str = "
         endpoint_id, position, event_id, type, subject, sequence,
         state, attempts, failures, due_ms, leased_ms, fence, event_ms
     )
-    VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 0, 0, $7, 0, 0, $8)
-    ON CONFLICT (endpoint_id, position) DO NOTHING";
+    VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 0, 0, $7, 0, 0, $8)";
 
 /// Makes deliveries of the next events, for every endpoint that wants them. Position and deliveries move together.
 pub(in super::super) fn derive(tx: &mut Tx, now_ms: i64) -> Result<(), DatabaseError> {
@@ -99,25 +98,32 @@ pub(in super::super) fn derive(tx: &mut Tx, now_ms: i64) -> Result<(), DatabaseE
         if tx.execute(MOVE_ON, params![id, position, newest.position])? != 1 {
             continue;
         }
-        let is_wanted = |event: &&Headline| match event.kind == Type::WebhookTested.as_str() {
-            true => event.subject == id,
-            false => types.contain(&event.kind),
-        };
-        for event in page.iter().filter(is_wanted) {
-            let values = params![
-                id,
-                event.position,
-                event.id.as_str(),
-                event.kind.as_str(),
-                event.subject.as_str(),
-                event.sequence,
-                now_ms,
-                ms(event.created),
-            ];
-            tx.execute(INSERT, values)?;
+        for event in page.iter().filter(|event| types.want(id, event)) {
+            insert(tx, id, event, now_ms, "ON CONFLICT (endpoint_id, position) DO NOTHING")?;
         }
     }
     Ok(())
+}
+
+/// Writes a delivery that is due now; `on_conflict` says what becomes of one that is there.
+pub(super) fn insert(
+    tx: &mut Tx,
+    endpoint_id: &str,
+    event: &Headline,
+    now_ms: i64,
+    on_conflict: &'static str,
+) -> Result<u64, DatabaseError> {
+    let values = params![
+        endpoint_id,
+        event.position,
+        event.id.as_str(),
+        event.kind.as_str(),
+        event.subject.as_str(),
+        event.sequence,
+        now_ms,
+        ms(event.created),
+    ];
+    tx.execute(&format!("{INSERT} {on_conflict}"), values)
 }
 
 /// A delivery that this node may send until its lease ends.
@@ -217,6 +223,8 @@ const SETTLE: &str = "
       AND position = $2
       AND fence = $3";
 
+const IS_CURRENT: &str = "SELECT id FROM webhook_endpoint WHERE id = $1 AND url = $2 AND state = 'enabled'";
+
 const DISABLE: &str = "
     UPDATE webhook_endpoint
     SET state = 'disabled',
@@ -231,19 +239,27 @@ const PAUSE: &str = "
     WHERE id = $1
       AND paused_until_ms < $2";
 
-/// Writes a try and what follows from it. A delivery that somebody else has by now keeps its state.
+/// Writes a try and what follows from it, and gives that; `None` if somebody else has the delivery by now, which keeps its
+/// state. Only the address that the endpoint still has speaks for it.
 pub(in super::super) fn finish(
     tx: &mut Tx,
     seal: &Seal,
     claim: &Claim,
     attempted: &Attempted,
-    (next, effect): (Next, Effect),
-) -> Result<(), DatabaseError> {
+    verdict: (Next, Effect),
+) -> Result<Option<(Next, Effect)>, DatabaseError> {
     let (endpoint_id, position) = (claim.endpoint_id.as_str(), claim.position);
     if tx.query_opt(IS_THERE, params![endpoint_id, position])?.is_none() {
-        return Ok(());
+        return Ok(None);
     }
     insert_attempt(tx, seal, claim, attempted)?;
+    let is_taken = verdict.0 == Next::Delivered;
+    let (next, effect) = match is_taken || tx.query_opt(IS_CURRENT, params![endpoint_id, claim.url.as_str()])?.is_some()
+    {
+        true => verdict,
+        // The address is not the endpoint's any more, or the endpoint was disabled meanwhile.
+        false => (Next::Kept, Effect::None),
+    };
     let ended_ms = ms(attempted.ended);
     let (state, failures, due_ms, delivered_ms) = match next {
         Next::Delivered => (DeliveryState::Delivered, claim.failures, ended_ms, Some(ended_ms)),
@@ -251,12 +267,16 @@ pub(in super::super) fn finish(
         Next::Again(due) => (DeliveryState::Waiting, claim.failures + 1, ms(due), None),
         Next::Exhausted => (DeliveryState::Exhausted, claim.failures + 1, ended_ms, None),
     };
-    tx.execute(SETTLE, params![endpoint_id, position, claim.fence, state.as_str(), failures, due_ms, delivered_ms])?;
-    match effect {
-        Effect::None => Ok(()),
-        Effect::Disable => tx.execute(DISABLE, params![endpoint_id, ended_ms]).map(drop),
-        Effect::PauseUntil(until) => tx.execute(PAUSE, params![endpoint_id, ms(until)]).map(drop),
+    let values = params![endpoint_id, position, claim.fence, state.as_str(), failures, due_ms, delivered_ms];
+    if tx.execute(SETTLE, values)? == 0 {
+        return Ok(None);
     }
+    match effect {
+        Effect::None => {}
+        Effect::Disable => tx.execute(DISABLE, params![endpoint_id, ended_ms]).map(drop)?,
+        Effect::PauseUntil(until) => tx.execute(PAUSE, params![endpoint_id, ms(until)]).map(drop)?,
+    }
+    Ok(Some((next, effect)))
 }
 
 fn insert_attempt(tx: &mut Tx, seal: &Seal, claim: &Claim, attempted: &Attempted) -> Result<(), DatabaseError> {
