@@ -4,7 +4,6 @@
 //! generated configuration and an API key. All keys are fake and open nothing but the simulator.
 
 use std::{
-    fs::{File, TryLockError},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
 };
@@ -18,6 +17,7 @@ use weixin_simulator::{
 
 use super::{
     CliError,
+    dev_data::{self, Earlier, REALM},
     init::{Readers, write_new},
     log,
     running_dev::{self, RunningDev},
@@ -35,7 +35,7 @@ use crate::{
 /// Arguments of `zhanggui dev`.
 #[derive(Debug, clap::Args)]
 pub(super) struct DevArgs {
-    /// Where everything is kept
+    /// Where everything is kept: an empty or new folder, or one that an earlier `dev` began
     #[arg(long, value_name = "FOLDER", default_value = "zhanggui-dev")]
     data: PathBuf,
     /// Start over: removes what an earlier `dev` kept in the folder
@@ -55,21 +55,6 @@ pub(super) struct DevArgs {
     json: bool,
 }
 
-/// The files that `dev` keeps. `--fresh` removes these and nothing else.
-const FILES: [&str; 11] = [
-    "zhanggui.db",
-    "zhanggui.db-wal",
-    "zhanggui.db-shm",
-    "simulator.json",
-    "zhanggui.toml",
-    "master.key",
-    "api.key",
-    "apiclient_key.pem",
-    "apiclient_cert.pem",
-    "pub_key.pem",
-    "wechat_ca.pem",
-];
-
 /// How many ports are tried one after the other.
 const PORTS_TRIED: u16 = 100;
 
@@ -80,15 +65,12 @@ const SAMPLE_PRODUCTS: [(&str, &str, i64); 3] =
 pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
     log::start(LogFormat::Text, "warn");
     let data = &arguments.data;
-    std::fs::create_dir_all(data).map_err(CliError::file(format!("cannot make the folder {}", data.display())))?;
-    let _alone = lock(data)?;
-    if arguments.fresh {
-        start_over(data)?;
-    }
+    let earlier = if arguments.fresh { Earlier::Removed } else { Earlier::Kept };
+    let _alone = dev_data::take(data, earlier)?;
     let port = free_port(arguments.port)?;
     let simulator = Simulator::start(Options {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(port.saturating_add(1))?)),
-        state_file: Some(data.join("simulator.json")),
+        state_file: Some(data.join(dev_data::SIMULATOR)),
         phone_page: PhonePage { server: Some(format!("http://127.0.0.1:{port}")), program: arguments.program.clone() },
         ..Options::demo()
     })
@@ -131,31 +113,6 @@ pub(super) async fn switch_push_on(simulator: &Simulator, port: u16) -> Result<(
     Ok(())
 }
 
-/// Two of them in one folder would share the database and not the simulator. The lock ends with the process.
-fn lock(data: &Path) -> Result<File, CliError> {
-    let path = data.join("lock");
-    let file = File::create(&path).map_err(CliError::file(format!("cannot write {}", path.display())))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(CliError::Usage(format!("`zhanggui dev` runs already with {}; choose another --data", data.display())))
-        }
-        Err(TryLockError::Error(error)) => Err(CliError::file(format!("cannot lock {}", path.display()))(error)),
-    }
-}
-
-fn start_over(data: &Path) -> Result<(), CliError> {
-    for file in FILES {
-        let path = data.join(file);
-        match std::fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(CliError::file(format!("cannot remove {}", path.display()))(error)),
-        }
-    }
-    Ok(())
-}
-
 /// The first port from here on that nobody listens on.
 pub(super) fn free_port(first: u16) -> Result<u16, CliError> {
     let ports = first..=first.saturating_add(PORTS_TRIED);
@@ -183,7 +140,7 @@ pub(super) fn configuration(place: &Place<'_>, simulator: &Simulator) -> Result<
     let certified = simulator
         .tls_base_url()
         .map_or_else(String::new, |url| format!("pay_certified_url = \"{url}\"\nca_file = \"wechat_ca.pem\"\n"));
-    let key = data.join("master.key");
+    let key = data.join(dev_data::MASTER_KEY);
     if !key.exists() {
         write_new(&key, &new_master_key(&system_entropy()), Readers::Owner)?;
     }
@@ -205,7 +162,7 @@ pub(super) fn configuration(place: &Place<'_>, simulator: &Simulator) -> Result<
          [server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n\n\
          [database]\nurl = \"sqlite:zhanggui.db\"\n\n\
          [secrets]\nmaster_key_file = \"master.key\"\n\n\
-         [wechat]\nrealm = \"simulated\"\npay_url = \"{wechat}\"\napi_url = \"{wechat}\"\n{certified}\n\
+         [wechat]\n{REALM}\npay_url = \"{wechat}\"\napi_url = \"{wechat}\"\n{certified}\n\
          [log]\nformat = \"text\"\n\n\
          [[merchant]]\nmchid = \"{DEMO_MCHID}\"\napi = \"{api}\"\n\
          private_key_file = \"apiclient_key.pem\"\ncertificate_file = \"apiclient_cert.pem\"\n\
@@ -217,7 +174,7 @@ pub(super) fn configuration(place: &Place<'_>, simulator: &Simulator) -> Result<
          [[app.subscribe_message]]\nname = \"paid\"\ntemplate_id = \"{DEMO_PAID_TEMPLATE_ID}\"\non = \"order.paid\"\n\
          data = {{ character_string1 = \"{{order_number}}\", amount2 = \"{{amount_yuan}}元\", time3 = \"{{paid_at}}\" }}\n"
     );
-    let path = data.join("zhanggui.toml");
+    let path = data.join(dev_data::CONFIGURATION);
     std::fs::write(&path, &text).map_err(CliError::file(format!("cannot write {}", path.display())))?;
     Ok(Config::parse(&text, &path, &empty_environment)?)
 }
@@ -237,7 +194,7 @@ pub(super) async fn add_sample_products(app: &App) -> Result<(), CliError> {
 
 /// The API key of the folder; a new one if there is none or the database does not know it.
 async fn development_key(data: &Path, server: &Running) -> Result<String, CliError> {
-    let path = data.join("api.key");
+    let path = data.join(dev_data::API_KEY);
     if let Ok(text) = std::fs::read_to_string(&path) {
         let key = text.trim();
         if api_key::find(&server.app, key).await?.is_some() {

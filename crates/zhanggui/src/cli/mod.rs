@@ -5,6 +5,8 @@ mod check;
 mod completion;
 #[cfg(feature = "simulator")]
 mod dev;
+#[cfg(feature = "simulator")]
+mod dev_data;
 mod doctor;
 mod explain;
 mod init;

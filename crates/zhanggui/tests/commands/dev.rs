@@ -1,6 +1,8 @@
 //! `zhanggui dev`, and the commands that talk to a running one.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
     path::Path,
@@ -101,6 +103,53 @@ fn a_second_dev_in_the_folder_is_refused() {
     let dev = Dev::start();
     let said = complaint(&dev.run(&["dev"]));
     assert!(said.contains("runs already"), "{said}");
+}
+
+/// Name and bytes of every file.
+fn contents(folder: &Path) -> BTreeMap<OsString, Vec<u8>> {
+    let files = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    files.map(|file| (file.file_name(), std::fs::read(file.path()).unwrap())).collect()
+}
+
+#[test]
+fn a_deployment_in_the_folder_is_refused_and_stays_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(zhanggui(folder.path()).arg("init").output().unwrap().status.success());
+    for file in ["zhanggui.db", "apiclient_key.pem", "api.key"] {
+        std::fs::write(folder.path().join(file), "live").unwrap();
+    }
+    let before = contents(folder.path());
+    for arguments in [&["dev", "--data", "."][..], &["dev", "--data", ".", "--fresh"]] {
+        let said = complaint(&zhanggui(folder.path()).args(arguments).output().unwrap());
+        assert!(said.contains("did not make") && said.contains("--data"), "{said}");
+        assert_eq!(contents(folder.path()), before, "{arguments:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_deployment_that_was_made_out_of_the_folder_is_refused() {
+    let folder = Dev::start().stop();
+    let data = folder.path().join("zhanggui-dev");
+    let configuration = data.join("zhanggui.toml");
+    let live = std::fs::read_to_string(&configuration).unwrap().replace("\"simulated\"", "\"live\"");
+    std::fs::write(&configuration, live).unwrap();
+    let before = contents(&data);
+    for arguments in [&["dev"][..], &["dev", "--fresh"]] {
+        let said = complaint(&zhanggui(folder.path()).args(arguments).output().unwrap());
+        assert!(said.contains("did not make"), "{said}");
+        assert_eq!(contents(&data), before, "{arguments:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn starting_over_removes_nothing_of_others() {
+    let folder = Dev::start().stop();
+    let notes = folder.path().join("zhanggui-dev/notes.txt");
+    std::fs::write(&notes, "mine").unwrap();
+    let dev = Dev::start_in(folder, &["--fresh"]);
+    assert_eq!(std::fs::read_to_string(dev.folder.path().join("zhanggui-dev/notes.txt")).unwrap(), "mine");
 }
 
 #[test]
