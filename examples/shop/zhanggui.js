@@ -63,7 +63,7 @@ function create(options) {
     logout: () => storage.remove('session'),
     request: calls.request,
     products: () => calls.products().then((answer) => answer.products),
-    order: (id, asked) => calls.request('GET', orderPath(id) + (asked && asked.refresh ? '?refresh=true' : '')),
+    order: (id, asked) => calls.request('GET', orderPath(id) + (asked && asked.refresh ? '?refresh=true' : '')).then(payments.seen),
     pay: payments.pay,
     contact,
   };
@@ -320,13 +320,19 @@ function paymentsOf(settings, storage, calls) {
   }
 
   function ended(outcome) {
-    const { state, id } = outcome.order;
-    const pending = storage.get('pending');
-    if ((state === 'paid' || state === 'closed') && pending && pending.order === id) storage.remove('pending');
+    seen(outcome.order);
     return outcome;
   }
 
-  return { pay };
+  /** An order that has ended is not continued: whoever saw that and presses "pay" again wants the things once more. */
+  function seen(order) {
+    const pending = storage.get('pending');
+    const isOver = order.state === 'paid' || order.state === 'closed';
+    if (isOver && pending && pending.order === order.id) storage.remove('pending');
+    return order;
+  }
+
+  return { pay, seen };
 }
 
 /** The id of an order that exists, if one is meant. */
