@@ -172,6 +172,34 @@ test('an order whose answers are all lost is found again by the next press', asy
   assert.equal((await world.books(phone.customer)).all.length, 1);
 });
 
+/** An order whose id has never reached the mini program. */
+async function lostOrder(phone) {
+  const shop = phone.open();
+  await shop.login();
+  phone.network.push('lost', 'lost', 'lost');
+  await rejects(shop.pay(COFFEE), 'network');
+  return phone.made[0];
+}
+
+test('an order whose answers are all lost and that was closed meanwhile is replaced by a new one', async () => {
+  const phone = newPhone();
+  const lost = await lostOrder(phone);
+  assert.equal((await world.merchant('POST', `/v1/orders/${lost}/close`)).state, 'closed');
+  const { outcome, order } = await phone.open().pay(COFFEE);
+  assert.equal(outcome, 'paid');
+  assert.notEqual(order.id, lost);
+  assert.deepEqual([...new Set(phone.made)], [lost, order.id]);
+});
+
+test('an order whose answers are all lost and that was paid meanwhile is not paid again', async () => {
+  const phone = newPhone();
+  const lost = await lostOrder(phone);
+  await phone.open().pay(lost);
+  const { outcome, order, earlier } = await phone.open().pay(COFFEE);
+  assert.deepEqual([outcome, order.id, earlier], ['paid', lost, true]);
+  assert.equal((await world.books(phone.customer)).paid.length, 1);
+});
+
 test('an order that never left the phone is sent again', async () => {
   const phone = newPhone();
   const shop = phone.open();
