@@ -1,8 +1,8 @@
 //! `zhanggui listen --forward-to URL`: posts the events of the running `zhanggui dev` to a program on this machine, as its
 //! webhooks post them: one event a request, signed.
 //!
-//! It reads the stream of `GET /v1/events`, and goes on after a break where it was. It does not try again: what the
-//! program did not take is shown, and the server's own webhooks are for what must arrive.
+//! It reads the stream of `GET /v1/events`, and goes on after a break where it was, also when `dev` was started anew. An
+//! event is posted once: what the program did not take is shown, and the server's own webhooks are for what must arrive.
 
 use std::time::{Duration, Instant};
 
@@ -36,8 +36,11 @@ pub(super) struct ListenArgs {
     json: bool,
 }
 
-/// After a break it is tried again so much later.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// After a break it is tried again so much later, then after twice as long, and so on.
+const AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+/// The longest pause between two tries.
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(5);
 
 /// A line of the stream that is longer is no event.
 const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -46,27 +49,14 @@ pub(super) async fn run(arguments: &ListenArgs) -> Result<(), CliError> {
     let (dev, network) = (arguments.dev.find()?, Loopback::new()?);
     let forwarder = Forwarder::new(&system_entropy());
     let forwarder = forwarder.map_err(|error| CliError::Usage(format!("there is no network: {error}")))?;
-    let listener = Listener { dev, network, forwarder, arguments };
-    let mut stream = listener.open(None).await?;
+    let mut listener = Listener { dev, network, forwarder, arguments, last: None };
+    let stream = listener.open().await?;
     listener.announce();
     tokio::select! {
-        () = interruption() => Ok(()),
-        result = async {
-            let mut last = None;
-            loop {
-                listener.follow(stream, &mut last).await;
-                stream = loop {
-                    tokio::time::sleep(AGAIN_AFTER).await;
-                    match listener.open(last.as_deref()).await {
-                        Ok(stream) => break stream,
-                        // The `dev` ended; another one has other events.
-                        Err(error) if listener.arguments.dev.find().is_err() => return Err(error),
-                        Err(_) => {}
-                    }
-                };
-            }
-        } => result,
+        () = interruption() => {}
+        () = listener.listen(stream) => {}
     }
+    Ok(())
 }
 
 struct Listener<'a> {
@@ -74,6 +64,8 @@ struct Listener<'a> {
     network: Loopback,
     forwarder: Forwarder,
     arguments: &'a ListenArgs,
+    /// The id of the last event that came.
+    last: Option<String>,
 }
 
 impl Listener<'_> {
@@ -92,21 +84,49 @@ impl Listener<'_> {
         }
     }
 
-    async fn open(&self, last: Option<&str>) -> Result<Response, CliError> {
+    /// Reads the stream, and the next one after a break. Never ends by itself.
+    async fn listen(&mut self, mut stream: Response) {
+        loop {
+            self.follow(stream).await;
+            anstream::eprintln!("the stream of events ended; waiting for `zhanggui dev`");
+            stream = self.reopen().await;
+            anstream::eprintln!("events come again, from {}", self.dev.server);
+        }
+    }
+
+    /// Opens the stream where it broke, as soon as a `dev` runs with the folder again: perhaps at another address.
+    async fn reopen(&mut self) -> Response {
+        let mut pause = AGAIN_AFTER;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(AGAIN_AFTER_MAX);
+            let Ok(dev) = self.arguments.dev.find() else { continue };
+            if dev.api_key != self.dev.api_key {
+                // It started over, and nobody there knows the event.
+                self.last = None;
+            }
+            self.dev = dev;
+            if let Ok(stream) = self.open().await {
+                return stream;
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Response, CliError> {
         let mut url = format!("{}/v1/events", self.dev.server);
         if let Some(types) = &self.arguments.types {
             url.push_str(&format!("?types={types}"));
         }
         let mut request = self.network.request(Method::GET, &url).bearer_auth(&self.dev.api_key);
         request = request.header("accept", "text/event-stream");
-        if let Some(last) = last {
+        if let Some(last) = &self.last {
             request = request.header("last-event-id", last);
         }
         self.network.answer_of(request, &url).await
     }
 
     /// Reads the stream until it breaks.
-    async fn follow(&self, mut stream: Response, last: &mut Option<String>) {
+    async fn follow(&mut self, mut stream: Response) {
         let mut unread = Vec::new();
         while let Ok(Some(chunk)) = stream.chunk().await {
             unread.extend_from_slice(&chunk);
@@ -115,7 +135,7 @@ impl Listener<'_> {
                 let event = line.strip_prefix(b"data: ").and_then(|data| serde_json::from_slice::<Value>(data).ok());
                 if let Some(event) = event {
                     self.tell(&event).await;
-                    *last = event["id"].as_str().map(str::to_owned);
+                    self.last = event["id"].as_str().map(str::to_owned);
                 }
             }
             if unread.len() > LINE_BYTES_MAX {

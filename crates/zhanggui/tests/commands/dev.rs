@@ -224,6 +224,24 @@ fn the_clock_of_server_and_wechat_is_one_and_moves_together() {
     assert!(text.contains("(0 s ahead"), "{text}");
 }
 
+/// A `listen` to messages. It ends with the test.
+struct Listen(Child);
+
+impl Listen {
+    fn start(dev: &Dev, hook: &TcpListener) -> Self {
+        let url = format!("http://{}/hook", hook.local_addr().unwrap());
+        let arguments = ["listen", "--json", "--types", "message.received", "--forward-to", &url];
+        Self(zhanggui(dev.folder.path()).args(arguments).stdout(Stdio::piped()).spawn().unwrap())
+    }
+}
+
+impl Drop for Listen {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A line that a running command prints.
 fn read_json(output: &mut impl std::io::BufRead) -> Value {
     let mut line = String::new();
@@ -250,13 +268,8 @@ fn take_post(listener: &TcpListener, status: &str) -> (String, Vec<u8>) {
 fn events_are_forwarded_signed_and_go_on_after_a_refusal() {
     let dev = Dev::start();
     let hook = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/hook", hook.local_addr().unwrap());
-    let mut listen = zhanggui(dev.folder.path())
-        .args(["listen", "--json", "--types", "message.received", "--forward-to", &url])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut told = BufReader::new(listen.stdout.take().unwrap());
+    let mut listen = Listen::start(&dev, &hook);
+    let mut told = BufReader::new(listen.0.stdout.take().unwrap());
     let secret = read_json(&mut told)["secret"].as_str().unwrap().to_owned();
     for status in ["500 No", "204 Good"] {
         dev.trigger(&["message"]);
@@ -275,8 +288,35 @@ fn events_are_forwarded_signed_and_go_on_after_a_refusal() {
         let line = read_json(&mut told);
         assert_eq!((&line["event"], line["status"].to_string().as_str()), (&event, &status[..3]));
     }
-    listen.kill().unwrap();
-    listen.wait().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn forwarding_goes_on_where_it_was_when_dev_comes_back_elsewhere() {
+    let dev = Dev::start();
+    let hook = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut listen = Listen::start(&dev, &hook);
+    read_json(&mut BufReader::new(listen.0.stdout.as_mut().unwrap()));
+    let mut errors = BufReader::new(listen.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let forwarded = |dev: &Dev, text: &str| {
+        dev.trigger(&["message", "--text", text]);
+        let body: Value = serde_json::from_slice(&take_post(&hook, "204 Good").1).unwrap();
+        body["data"]["message"]["text"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
+    };
+    assert_eq!(forwarded(&dev, "one"), "one");
+    let folder = dev.stop();
+    let said = errors.next().unwrap();
+    assert!(said.contains("waiting for `zhanggui dev`"), "{said}");
+    let dev = Dev::start_in(folder, &[]);
+    // Perhaps before the stream is there again.
+    assert_eq!(forwarded(&dev, "two"), "two");
+    let said = errors.next().unwrap();
+    assert!(said.contains(dev.announced["server"].as_str().unwrap()), "{said}");
+    let folder = dev.stop();
+    assert!(errors.next().unwrap().contains("waiting"));
+    let dev = Dev::start_in(folder, &["--fresh"]);
+    assert!(errors.next().unwrap().contains("come again"));
+    assert_eq!(forwarded(&dev, "three"), "three", "of another database");
 }
 
 #[test]
