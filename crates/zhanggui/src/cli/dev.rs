@@ -4,15 +4,16 @@
 //! generated configuration and an API key. All keys are fake and open nothing but the simulator.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
+use tokio::net::TcpListener;
 use weixin::{AppId, Fen};
 use weixin_simulator::{
     DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_ENCODING_AES_KEY, DEMO_MCHID,
     DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_PAID_TEMPLATE_ID, DEMO_PUBLIC_KEY_ID,
-    DEMO_PUBLIC_KEY_PEM, DEMO_PUSH_TOKEN, DEMO_TLS_AUTHORITY_PEM, Options, PhonePage, PushSetup, Simulator,
+    DEMO_PUBLIC_KEY_PEM, DEMO_PUSH_TOKEN, DEMO_TLS_AUTHORITY_PEM, Options, PhonePage, PushSetup, Simulator, StartError,
 };
 
 use super::{
@@ -44,7 +45,7 @@ pub(super) struct DevArgs {
     /// Open the phone in the browser
     #[arg(long)]
     open: bool,
-    /// The first port to try for the server; the next free one is taken
+    /// The first port to try for the server; the next free one is taken, WeChat gets the one after it (0 = any)
     #[arg(long, default_value_t = 8080)]
     port: u16,
     /// The mini program on the phone: a folder with app.json. Without it the sample shop runs
@@ -58,6 +59,9 @@ pub(super) struct DevArgs {
 /// How many ports are tried one after the other.
 const PORTS_TRIED: u16 = 100;
 
+/// The system chooses one that is free.
+const ANY_PORT: u16 = 0;
+
 /// What can be bought in the sample shop: sku, name, price in fen.
 const SAMPLE_PRODUCTS: [(&str, &str, i64); 3] =
     [("coffee", "手冲咖啡", 2800), ("tea", "茉莉花茶", 1990), ("cake", "抹茶蛋糕", 3200)];
@@ -67,9 +71,10 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
     let data = &arguments.data;
     let earlier = if arguments.fresh { Earlier::Removed } else { Earlier::Kept };
     let _alone = dev_data::take(data, earlier)?;
-    let port = free_port(arguments.port)?;
-    let simulator = Simulator::start(Options {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(port.saturating_add(1))?)),
+    // Held from now on, so that nobody else takes it meanwhile.
+    let (listener, port) = listen_from(arguments.port).await?;
+    let simulator = start_wechat(Options {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port.checked_add(1).unwrap_or(ANY_PORT))),
         state_file: Some(data.join(dev_data::SIMULATOR)),
         phone_page: PhonePage { server: Some(format!("http://127.0.0.1:{port}")), program: arguments.program.clone() },
         ..Options::demo()
@@ -79,7 +84,7 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
     // One time for both: whoever moves WeChat's clock sees what the server does later.
     let clock = simulator.clock();
     migrate(&config.database, Realm::Simulated, clock()).await?;
-    let server = Running::start(config, clock).await?;
+    let server = Running::on(listener, config, clock).await?;
     add_sample_products(&server.app).await?;
     switch_push_on(&simulator, port).await?;
     let key = development_key(data, &server).await?;
@@ -113,13 +118,38 @@ pub(super) async fn switch_push_on(simulator: &Simulator, port: u16) -> Result<(
     Ok(())
 }
 
-/// The first port from here on that nobody listens on.
-pub(super) fn free_port(first: u16) -> Result<u16, CliError> {
-    let ports = first..=first.saturating_add(PORTS_TRIED);
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    ports.clone().find(free).ok_or_else(|| {
-        CliError::Usage(format!("no free port from {} to {}; choose another with --port", ports.start(), ports.end()))
-    })
+/// Which ports are tried one after the other; in the end the system chooses.
+fn ports_from(first: u16) -> impl Iterator<Item = u16> {
+    (first..=first.saturating_add(PORTS_TRIED)).chain([ANY_PORT])
+}
+
+/// Listens on the first port from here on that nobody has.
+pub(super) async fn listen_from(first: u16) -> Result<(TcpListener, u16), CliError> {
+    let failed = || CliError::file("cannot listen on 127.0.0.1");
+    for port in ports_from(first) {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            Err(_) if port != ANY_PORT => {}
+            bound => {
+                let listener = bound.map_err(failed())?;
+                let port = listener.local_addr().map_err(failed())?.port();
+                return Ok((listener, port));
+            }
+        }
+    }
+    Err(CliError::Usage("no port of 127.0.0.1 is free".to_owned()))
+}
+
+/// Starts WeChat on the first port from the wanted one on that nobody has.
+async fn start_wechat(options: Options) -> Result<Simulator, CliError> {
+    let mut wanted = options.listen;
+    for port in ports_from(options.listen.port()) {
+        wanted.set_port(port);
+        match Simulator::start(Options { listen: wanted, ..options.clone() }).await {
+            Err(StartError::AddressInUse(_)) => {}
+            started => return Ok(started?),
+        }
+    }
+    Err(CliError::Usage("no port of 127.0.0.1 is free".to_owned()))
 }
 
 /// Where a server of the simulated realm works.

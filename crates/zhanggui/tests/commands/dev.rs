@@ -1,13 +1,12 @@
 //! `zhanggui dev`, and the commands that talk to a running one.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
     path::Path,
     process::{Child, Command, Output, Stdio},
-    sync::atomic::{AtomicU16, Ordering},
 };
 
 use aws_lc_rs::hmac;
@@ -30,12 +29,11 @@ impl Dev {
     }
 
     fn start_in(folder: TempDir, more: &[&str]) -> Self {
-        // Each begins to look for free ports elsewhere, so that two of them do not find the same one at the same time.
-        static DEVS: AtomicU16 = AtomicU16::new(0);
-        let port = 24_000 + 20 * DEVS.fetch_add(1, Ordering::Relaxed);
-        let mut command = zhanggui(folder.path());
-        command.args(["dev", "--json", "--port", &port.to_string()]).args(more).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        Self::started(folder, |folder| spawn_dev(folder, "24000", more))
+    }
+
+    fn started(folder: TempDir, spawn: impl FnOnce(&Path) -> Child) -> Self {
+        let mut child = spawn(folder.path());
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let announced = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -67,6 +65,12 @@ impl Drop for Dev {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn spawn_dev(folder: &Path, port: &str, more: &[&str]) -> Child {
+    let mut command = zhanggui(folder);
+    command.args(["dev", "--json", "--port", port]).args(more).stdout(Stdio::piped());
+    command.spawn().unwrap()
 }
 
 fn zhanggui(folder: &Path) -> Command {
@@ -150,6 +154,25 @@ fn starting_over_removes_nothing_of_others() {
     std::fs::write(&notes, "mine").unwrap();
     let dev = Dev::start_in(folder, &["--fresh"]);
     assert_eq!(std::fs::read_to_string(dev.folder.path().join("zhanggui-dev/notes.txt")).unwrap(), "mine");
+}
+
+#[test]
+fn devs_that_start_at_once_get_ports_of_their_own() {
+    let folders: Vec<_> = (0..6).map(|_| tempfile::tempdir().unwrap()).collect();
+    let children: Vec<_> = folders.iter().map(|folder| spawn_dev(folder.path(), "24500", &[])).collect();
+    let devs: Vec<_> =
+        folders.into_iter().zip(children).map(|(folder, child)| Dev::started(folder, |_| child)).collect();
+    let servers: BTreeSet<_> = devs.iter().map(|dev| dev.announced["server"].to_string()).collect();
+    assert_eq!(servers.len(), devs.len(), "{servers:?}");
+}
+
+#[test]
+fn the_first_and_the_last_port_can_be_wished_for() {
+    for port in ["0", "65535"] {
+        let dev = Dev::started(tempfile::tempdir().unwrap(), |folder| spawn_dev(folder, port, &[]));
+        assert_eq!(dev.trigger(&["payment"])["result"]["state"], "paid", "{}", dev.announced);
+        assert!(!dev.announced["server"].as_str().unwrap().ends_with(":0"), "{}", dev.announced);
+    }
 }
 
 #[test]
@@ -307,7 +330,7 @@ fn forwarding_goes_on_where_it_was_when_dev_comes_back_elsewhere() {
     let folder = dev.stop();
     let said = errors.next().unwrap();
     assert!(said.contains("waiting for `zhanggui dev`"), "{said}");
-    let dev = Dev::start_in(folder, &[]);
+    let dev = Dev::started(folder, |folder| spawn_dev(folder, "24300", &[]));
     // Perhaps before the stream is there again.
     assert_eq!(forwarded(&dev, "two"), "two");
     let said = errors.next().unwrap();
