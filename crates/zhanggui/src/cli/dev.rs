@@ -31,6 +31,7 @@ use crate::{
     config::{Api, Config, LogFormat, empty_environment, new_master_key},
     database::{Realm, migrate},
     product::{self, Product},
+    webhook,
 };
 
 /// Arguments of `zhanggui dev`.
@@ -94,6 +95,7 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
         control: format!("{}/_sim/", simulator.base_url()),
         phone: simulator.phone_url(),
         api_key: key,
+        webhook_secret: webhook_secret(data)?,
         appid: DEMO_APPID.to_owned(),
         data: data.display().to_string(),
         realm: Realm::Simulated.as_str().to_owned(),
@@ -239,18 +241,30 @@ async fn development_key(data: &Path, server: &Running) -> Result<String, CliErr
     Ok(key)
 }
 
+/// The secret with which `listen` signs; a new one if the folder has none.
+fn webhook_secret(data: &Path) -> Result<String, CliError> {
+    let path = data.join(dev_data::WEBHOOK_SECRET);
+    if let Ok(text) = std::fs::read_to_string(&path) {
+        return Ok(text.trim().to_owned());
+    }
+    let secret = webhook::new_secret(&system_entropy());
+    write_new(&path, &format!("{secret}\n"), Readers::Owner)?;
+    Ok(secret)
+}
+
 fn announce(arguments: &DevArgs, dev: &RunningDev) {
     if arguments.json {
         anstream::println!("{}", serde_json::json!(dev));
         return;
     }
-    let RunningDev { server, wechat, phone, api_key, data, .. } = dev;
+    let RunningDev { server, wechat, phone, api_key, webhook_secret, data, .. } = dev;
     anstream::println!(
         "Zhanggui runs on this machine. Everything is simulated: all keys are fake, no money moves.\n\n  \
          phone     {phone}   open it: a shop, its customers, and WeChat\n  \
          server    {server}\n  \
          WeChat    {wechat}   its control API is /_sim/\n  \
          API key   {api_key}\n  \
+         webhooks  {webhook_secret}   signs what `zhanggui listen` forwards\n  \
          data      {data}   is kept; --fresh starts over\n\n\
          In another terminal:\n\n  \
          zhanggui trigger payment     a customer orders and pays\n  \

@@ -25,12 +25,13 @@ pub(super) const CONFIGURATION: &str = "zhanggui.toml";
 pub(super) const API_KEY: &str = "api.key";
 pub(super) const MASTER_KEY: &str = "master.key";
 pub(super) const SIMULATOR: &str = "simulator.json";
+pub(super) const WEBHOOK_SECRET: &str = "webhook.secret";
 
 /// Stands in every configuration that `dev` writes, and in none of a live deployment.
 pub(super) const REALM: &str = "realm = \"simulated\"";
 
 /// The files that `dev` keeps. `--fresh` removes these and nothing else.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "zhanggui.db",
     "zhanggui.db-wal",
     "zhanggui.db-shm",
@@ -38,6 +39,7 @@ const FILES: [&str; 12] = [
     CONFIGURATION,
     MASTER_KEY,
     API_KEY,
+    WEBHOOK_SECRET,
     "apiclient_key.pem",
     "apiclient_cert.pem",
     "pub_key.pem",

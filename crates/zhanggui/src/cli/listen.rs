@@ -15,10 +15,7 @@ use super::{
     running_dev::{DevFolder, Loopback, RunningDev},
     serve::interruption,
 };
-use crate::{
-    clock::{system_clock, system_entropy},
-    webhook::Forwarder,
-};
+use crate::{clock::system_clock, webhook::Forwarder};
 
 /// Arguments of `zhanggui listen`.
 #[derive(Debug, clap::Args)]
@@ -47,8 +44,7 @@ const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 pub(super) async fn run(arguments: &ListenArgs) -> Result<(), CliError> {
     let (dev, network) = (arguments.dev.find()?, Loopback::new()?);
-    let forwarder = Forwarder::new(&system_entropy());
-    let forwarder = forwarder.map_err(|error| CliError::Usage(format!("there is no network: {error}")))?;
+    let forwarder = Forwarder::new(&dev.webhook_secret)?;
     let mut listener = Listener { dev, network, forwarder, arguments, last: None };
     let stream = listener.open().await?;
     listener.announce();
@@ -70,7 +66,7 @@ struct Listener<'a> {
 
 impl Listener<'_> {
     fn announce(&self) {
-        let secret = self.forwarder.secret();
+        let secret = &self.dev.webhook_secret;
         match (&self.arguments.forward_to, self.arguments.json) {
             (Some(url), true) => anstream::println!("{}", json!({ "forward_to": url, "secret": secret })),
             (Some(url), false) => anstream::println!(
@@ -101,11 +97,14 @@ impl Listener<'_> {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(AGAIN_AFTER_MAX);
             let Ok(dev) = self.arguments.dev.find() else { continue };
-            if dev.api_key != self.dev.api_key {
-                // It started over, and nobody there knows the event.
+            let Ok(forwarder) = Forwarder::new(&dev.webhook_secret) else { continue };
+            let has_started_over = dev.api_key != self.dev.api_key;
+            (self.dev, self.forwarder) = (dev, forwarder);
+            if has_started_over {
+                // Nobody there knows the event, and the secret is another one.
                 self.last = None;
+                self.announce();
             }
-            self.dev = dev;
             if let Ok(stream) = self.open().await {
                 return stream;
             }

@@ -177,6 +177,9 @@ enum CliError {
     #[error("the simulated WeChat cannot push messages to the server")]
     Push(#[from] weixin_simulator::PushSetupError),
     #[cfg(feature = "simulator")]
+    #[error("events cannot be forwarded")]
+    Forward(#[from] crate::webhook::ForwarderError),
+    #[cfg(feature = "simulator")]
     #[error("{failed} of {steps} steps did not end as they must")]
     Tour { failed: usize, steps: usize },
     #[cfg(feature = "simulator")]

@@ -294,6 +294,7 @@ fn events_are_forwarded_signed_and_go_on_after_a_refusal() {
     let mut listen = Listen::start(&dev, &hook);
     let mut told = BufReader::new(listen.0.stdout.take().unwrap());
     let secret = read_json(&mut told)["secret"].as_str().unwrap().to_owned();
+    assert_eq!(dev.announced["webhook_secret"], secret);
     for status in ["500 No", "204 Good"] {
         dev.trigger(&["message"]);
         let (head, body) = take_post(&hook, status);
@@ -376,6 +377,27 @@ fn data_are_kept_and_fresh_starts_over() {
     assert_eq!(dev.announced["api_key"], key);
     let dev = Dev::start_in(dev.stop(), &["--fresh"]);
     assert_ne!(dev.announced["api_key"], key);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_webhook_secret_is_for_the_owner_only_and_stays_until_everything_is_fresh() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let secret = |dev: &Dev| {
+        let path = dev.folder.path().join("zhanggui-dev/webhook.secret");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let kept = std::fs::read_to_string(path).unwrap();
+        assert_eq!(dev.announced["webhook_secret"], kept.trim());
+        kept
+    };
+    let dev = Dev::start();
+    let first = secret(&dev);
+    assert!(first.starts_with("whsec_"), "{first}");
+    let dev = Dev::start_in(dev.stop(), &[]);
+    assert_eq!(secret(&dev), first);
+    let dev = Dev::start_in(dev.stop(), &["--fresh"]);
+    assert_ne!(secret(&dev), first);
 }
 
 #[test]
