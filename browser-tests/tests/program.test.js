@@ -25,6 +25,7 @@ const FILES = {
     <navigator id="go" url="/pages/b/b?id=5">go</navigator>
     <button id="choose" bindtap="choose">choose</button>
     <button id="break" bindtap="broken">break</button>
+    <button id="ask" bindtap="ask">ask</button>
     <button id="missing" bindtap="nobody">missing</button>`,
   'pages/a/a.js': `
     const { greet } = require('../../lib');
@@ -36,6 +37,7 @@ const FILES = {
       inner({ currentTarget }) { this.setData({ log: 'inner ' + typeof currentTarget.dataset.number }); },
       shuffle() { this.setData({ list: this.data.list.slice().reverse(), 'list[0].text': 'changed' }); },
       choose() { wx.showActionSheet({ itemList: ['red', 'green'] }).then(({ tapIndex }) => this.setData({ log: 'chose ' + tapIndex }), ({ errMsg }) => this.setData({ log: errMsg })); },
+      ask() { wx.request({ url: 'shop.example.com/v1/products', fail: ({ errMsg }) => this.setData({ log: errMsg }), complete: ({ errMsg }) => this.setData({ greeting: errMsg }) }); },
       broken() { wx.createCanvasContext('x'); },
     });`,
   'pages/b/b.wxml': '<view id="where">{{id}} {{pages}} {{app}}</view><button id="far" bindtap="far">far</button><text id="said">{{said}}</text>',
@@ -80,6 +82,13 @@ test('mistakes of the mini program are told beside the phone', async () => {
   await page.locator('.wire .from-error', { hasText: 'createCanvasContext is not a function' }).waitFor();
   await page.locator('#missing').click();
   await page.locator('.wire .from-error', { hasText: 'pages/a/a has no method nobody' }).waitFor();
+});
+
+test('a request to what is no address fails at once, and stands on the wire', async () => {
+  await page.locator('#ask').click();
+  await says('log', 'request:fail invalid url "shop.example.com/v1/products"');
+  await says('greeting', 'request:fail invalid url');
+  await page.locator('.wire .from-phone', { hasText: 'shop.example.com/v1/products' }).waitFor();
 });
 
 test('what is typed arrives, and the field keeps its focus', async () => {
