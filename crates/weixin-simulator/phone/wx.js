@@ -58,7 +58,7 @@ export function wxOf(runtime, phone) {
   }
 
   function switchTab({ path }) {
-    phone.switchTab(path);
+    runtime.switchTab(path);
   }
 
   function reLaunch({ path, query }) {
