@@ -10,7 +10,11 @@ import { chromium } from 'playwright-core';
 import world from '../../clients/miniprogram/tests/world.js';
 
 const FILES = {
-  'app.json': JSON.stringify({ pages: ['pages/a/a', 'pages/b/b'], window: { navigationBarTitleText: 'Own' } }),
+  'app.json': JSON.stringify({
+    pages: ['pages/a/a', 'pages/b/b', 'pages/tab/tab'],
+    window: { navigationBarTitleText: 'Own' },
+    tabBar: { list: [{ pagePath: 'pages/a/a', text: 'One' }, { pagePath: 'pages/tab/tab', text: 'Two' }] },
+  }),
   'app.js': 'App({ data: "of the app", onShow() { this.shown = (this.shown || 0) + 1; } });',
   'app.wxss': '.wide { width: 750rpx; height: 10px; }',
   'lib/index.js': 'exports.greet = (name) => `Hello ${name}`;',
@@ -25,6 +29,7 @@ const FILES = {
     <navigator id="go" url="/pages/b/b?id=5">go</navigator>
     <button id="choose" bindtap="choose">choose</button>
     <button id="break" bindtap="broken">break</button>
+    <button id="ask" bindtap="ask">ask</button>
     <button id="missing" bindtap="nobody">missing</button>`,
   'pages/a/a.js': `
     const { greet } = require('../../lib');
@@ -36,7 +41,15 @@ const FILES = {
       inner({ currentTarget }) { this.setData({ log: 'inner ' + typeof currentTarget.dataset.number }); },
       shuffle() { this.setData({ list: this.data.list.slice().reverse(), 'list[0].text': 'changed' }); },
       choose() { wx.showActionSheet({ itemList: ['red', 'green'] }).then(({ tapIndex }) => this.setData({ log: 'chose ' + tapIndex }), ({ errMsg }) => this.setData({ log: errMsg })); },
+      ask() { wx.request({ url: 'shop.example.com/v1/products', fail: ({ errMsg }) => this.setData({ log: errMsg }), complete: ({ errMsg }) => this.setData({ greeting: errMsg }) }); },
       broken() { wx.createCanvasContext('x'); },
+    });`,
+  'pages/tab/tab.wxml': '<button id="count" bindtap="count">count</button><text id="counted">{{counted}}</text><button id="anew" bindtap="anew">anew</button>',
+  'pages/tab/tab.js': `
+    Page({
+      data: { counted: 0 },
+      count() { this.setData({ counted: this.data.counted + 1 }); },
+      anew() { wx.reLaunch({ url: '/pages/a/a' }); },
     });`,
   'pages/b/b.wxml': '<view id="where">{{id}} {{pages}} {{app}}</view><button id="far" bindtap="far">far</button><text id="said">{{said}}</text>',
   'pages/b/b.js': `
@@ -82,6 +95,13 @@ test('mistakes of the mini program are told beside the phone', async () => {
   await page.locator('.wire .from-error', { hasText: 'pages/a/a has no method nobody' }).waitFor();
 });
 
+test('a request to what is no address fails at once, and stands on the wire', async () => {
+  await page.locator('#ask').click();
+  await says('log', 'request:fail invalid url "shop.example.com/v1/products"');
+  await says('greeting', 'request:fail invalid url');
+  await page.locator('.wire .from-phone', { hasText: 'shop.example.com/v1/products' }).waitFor();
+});
+
 test('what is typed arrives, and the field keeps its focus', async () => {
   await page.locator('#name').focus();
   await page.keyboard.type('Li');
@@ -112,6 +132,24 @@ test('pages lie on each other, and a page that is not there is refused', async (
   await says('said', 'navigateTo:fail page "pages/c/c" is not found');
   await page.locator('.back:visible').click();
   await page.locator('#shuffle').waitFor();
+});
+
+test('a tab is kept while another one is shown, and is new after reLaunch', async () => {
+  const tab = (name) => page.locator('.tabs button', { hasText: name }).click();
+  await tab('Two');
+  await page.locator('#count').click();
+  await says('counted', '1');
+  await tab('One');
+  await tab('Two');
+  await says('counted', '1');
+  await tab('One');
+  await tab('Two');
+  await page.locator('#anew').click();
+  await page.locator('#shuffle').waitFor();
+  await tab('Two');
+  await says('counted', '0');
+  await page.locator('#count').click();
+  await says('counted', '1');
 });
 
 test('a choice is made or cancelled with the keyboard', async () => {

@@ -69,7 +69,7 @@ export interface Outcome {
   order: Order | { id: string };
   /** What `wx.requestPayment` said, for example `requestPayment:fail cancel`. */
   message?: string;
-  /** The order was paid before this press. */
+  /** The order was paid before this press, which bought nothing: say so to the customer. */
   earlier?: boolean;
 }
 

@@ -63,7 +63,7 @@ function create(options) {
     logout: () => storage.remove('session'),
     request: calls.request,
     products: () => calls.products().then((answer) => answer.products),
-    order: (id, asked) => calls.request('GET', orderPath(id) + (asked && asked.refresh ? '?refresh=true' : '')),
+    order: (id, asked) => calls.request('GET', orderPath(id) + (asked && asked.refresh ? '?refresh=true' : '')).then(payments.seen),
     pay: payments.pay,
     contact,
   };
@@ -238,12 +238,12 @@ function paymentsOf(settings, storage, calls) {
   /** Continues the order that an earlier press has made, if it can still be paid; otherwise makes one. */
   async function payItems(what) {
     const pending = storage.get('pending');
-    if (pending && pending.order && pending.what === what && pending.at > Date.now() - PENDING_MS_MAX) {
-      const earlier = await continueOrder(pending.order);
+    if (pending && pending.what === what && pending.at > Date.now() - PENDING_MS_MAX) {
+      // The answer to an order may have been lost. Asked for again it is the same, whatever the order became since.
+      const earlier = await continueOrder(pending.order || (await makeOrder(pending)).id);
       if (earlier) return earlier;
-      storage.remove('pending');
     }
-    return payOrder((await makeOrder(what)).id);
+    return payOrder((await makeOrder({ what, key: newKey(), at: Date.now() })).id);
   }
 
   /** The outcome of an order that is there already; nothing if it has ended without money. */
@@ -263,13 +263,10 @@ function paymentsOf(settings, storage, calls) {
    * Orders. If the answer is lost, nobody knows whether there is an order now. The key tells the server that a repetition,
    * or the customer's next press for the same things, is the same order: it answers as it did the first time.
    */
-  async function makeOrder(what) {
-    const before = storage.get('pending');
-    const same = before && before.what === what && !before.order && before.at > Date.now() - PENDING_MS_MAX;
-    const pending = same ? before : { what, key: newKey(), at: Date.now() };
+  async function makeOrder(pending) {
     storage.set('pending', pending);
     // The same things make the same bytes, in whatever order the lines came.
-    const body = { items: JSON.parse(what).map(([sku, quantity]) => ({ sku, quantity })) };
+    const body = { items: JSON.parse(pending.what).map(([sku, quantity]) => ({ sku, quantity })) };
     const more = { repeatable: true, headers: { 'idempotency-key': pending.key } };
     const order = await calls.request('POST', '/v1/orders', body, more);
     storage.set('pending', Object.assign({}, pending, { order: order.id }));
@@ -320,13 +317,19 @@ function paymentsOf(settings, storage, calls) {
   }
 
   function ended(outcome) {
-    const { state, id } = outcome.order;
-    const pending = storage.get('pending');
-    if ((state === 'paid' || state === 'closed') && pending && pending.order === id) storage.remove('pending');
+    seen(outcome.order);
     return outcome;
   }
 
-  return { pay };
+  /** An order that has ended is not continued: whoever saw that and presses "pay" again wants the things once more. */
+  function seen(order) {
+    const pending = storage.get('pending');
+    const isOver = order.state === 'paid' || order.state === 'closed';
+    if (isOver && pending && pending.order === order.id) storage.remove('pending');
+    return order;
+  }
+
+  return { pay, seen };
 }
 
 /** The id of an order that exists, if one is meant. */

@@ -11,6 +11,8 @@ const zh = {
   paying: '支付中…',
   again: '再试一次',
   cancelled: '还没有支付',
+  paidEarlier: '上一单已支付',
+  nothingOrdered: '同样的上一单已经支付成功，这次没有再下单。要再买一份，请再点一次支付。',
   states: { open: '待支付', confirming: '正在确认', closing: '正在关闭', paid: '支付成功', closed: '已关闭' },
   hints: {
     open: '订单会为你保留到支付期限。',
@@ -58,6 +60,8 @@ const en = {
   paying: 'Paying…',
   again: 'Try again',
   cancelled: 'Not paid yet',
+  paidEarlier: 'Paid already',
+  nothingOrdered: 'Your last order of the same things is paid. Nothing was ordered now: press pay again to buy them once more.',
   states: { open: 'To be paid', confirming: 'Being confirmed', closing: 'Closing', paid: 'Paid', closed: 'Closed' },
   hints: {
     open: 'The order is kept for you until it expires.',

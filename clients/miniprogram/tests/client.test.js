@@ -104,9 +104,7 @@ test('another order is refused while one is being paid', async () => {
 
 test('a mini program that was closed during the payment does not let it be paid again', async () => {
   const phone = newPhone();
-  const paid = new Promise((resolve) => {
-    phone.atTheSheet = () => (resolve(), 'pay, never says anything');
-  });
+  const paid = phone.paysWithoutAWord();
   phone.open().pay(COFFEE);
   await paid;
   const { outcome, earlier } = await phone.open().pay(COFFEE);
@@ -122,6 +120,33 @@ test('after a payment the same things can be bought again', async () => {
   const [first, second] = [await shop.pay(COFFEE), await shop.pay(COFFEE)];
   assert.notEqual(first.order.id, second.order.id);
   assert.equal((await world.books(phone.customer)).paid.length, 2);
+});
+
+test('an order that a page has seen paid is over, and the same things are bought again', async () => {
+  const phone = newPhone();
+  const paid = phone.paysWithoutAWord();
+  phone.open().pay(COFFEE);
+  await paid;
+  const shop = phone.open();
+  phone.atTheSheet = () => 'pay';
+  const [first] = phone.made;
+  assert.equal((await shop.order(first, { refresh: true })).state, 'paid');
+  const { outcome, order, earlier } = await shop.pay(COFFEE);
+  assert.equal(outcome, 'paid');
+  assert.equal(earlier, undefined);
+  assert.notEqual(order.id, first);
+  assert.equal((await world.books(phone.customer)).paid.length, 2);
+});
+
+test('an order that a page has seen open is still continued', async () => {
+  const phone = newPhone();
+  phone.atTheSheet = () => 'cancel';
+  const shop = phone.open();
+  const { order } = await shop.pay(COFFEE);
+  assert.equal((await shop.order(order.id, { refresh: true })).state, 'open');
+  phone.atTheSheet = () => 'pay';
+  assert.equal((await shop.pay(COFFEE)).order.id, order.id);
+  assert.equal(created(phone).length, 1);
 });
 
 test('an order whose answer is lost is asked for again and is the same order', async () => {
@@ -145,6 +170,34 @@ test('an order whose answers are all lost is found again by the next press', asy
   assert.equal(outcome, 'paid');
   assert.deepEqual([...new Set(phone.made)], [order.id]);
   assert.equal((await world.books(phone.customer)).all.length, 1);
+});
+
+/** An order whose id has never reached the mini program. */
+async function lostOrder(phone) {
+  const shop = phone.open();
+  await shop.login();
+  phone.network.push('lost', 'lost', 'lost');
+  await rejects(shop.pay(COFFEE), 'network');
+  return phone.made[0];
+}
+
+test('an order whose answers are all lost and that was closed meanwhile is replaced by a new one', async () => {
+  const phone = newPhone();
+  const lost = await lostOrder(phone);
+  assert.equal((await world.merchant('POST', `/v1/orders/${lost}/close`)).state, 'closed');
+  const { outcome, order } = await phone.open().pay(COFFEE);
+  assert.equal(outcome, 'paid');
+  assert.notEqual(order.id, lost);
+  assert.deepEqual([...new Set(phone.made)], [lost, order.id]);
+});
+
+test('an order whose answers are all lost and that was paid meanwhile is not paid again', async () => {
+  const phone = newPhone();
+  const lost = await lostOrder(phone);
+  await phone.open().pay(lost);
+  const { outcome, order, earlier } = await phone.open().pay(COFFEE);
+  assert.deepEqual([outcome, order.id, earlier], ['paid', lost, true]);
+  assert.equal((await world.books(phone.customer)).paid.length, 1);
 });
 
 test('an order that never left the phone is sent again', async () => {

@@ -116,34 +116,12 @@ export class Phone {
     const look = this.program.app.tabBar;
     this.frame.tabs.style.background = look.backgroundColor ?? '#fff';
     const tab = ({ pagePath, text: label }) => {
-      const button = h('button', { type: 'button', onclick: () => this.switchTab(pagePath) }, label);
+      const button = h('button', { type: 'button', onclick: () => this.runtime.guard(() => this.runtime.switchTab(pagePath)) }, label);
       if (pagePath === current) button.setAttribute('aria-current', 'page');
       button.style.color = (pagePath === current ? look.selectedColor : look.color) ?? '';
       return button;
     };
     this.frame.tabs.replaceChildren(...this.program.tabs.map(tab));
-  }
-
-  /** Tabs live as long as the mini program; other pages on the stack end. */
-  switchTab(path) {
-    const { stack } = this.runtime;
-    this.tabPages ??= new Map();
-    const current = this.runtime.top;
-    if (current?.path === path) return;
-    while (stack.length > 0 && !this.program.isTab(this.runtime.top.path)) stack.pop().end();
-    const left = stack.pop();
-    if (left) {
-      left.hide();
-      this.tabPages.set(left.path, left);
-    }
-    const known = this.tabPages.get(path);
-    if (known && known.runtime === this.runtime) {
-      stack.push(known);
-      known.show();
-      this.show(known);
-    } else {
-      this.runtime.open(path, {});
-    }
   }
 
   setTitle(title) {

@@ -33,6 +33,8 @@ BASE.replaceSync(`
 export class MiniProgram {
   #modules = new Map();
   #registered;
+  /** Tabs that are not on the stack. */
+  #tabs = new Map();
 
   constructor(program, screen, wxOf) {
     Object.assign(this, { program, screen, stack: [] });
@@ -104,9 +106,27 @@ export class MiniProgram {
     this.screen.show(this.top);
   }
 
+  /** Shows a tab. Tabs live until everything is taken off; other pages on the stack end. */
+  switchTab(path) {
+    if (this.top?.path === path) return;
+    while (this.top && !this.program.isTab(this.top.path)) this.stack.pop().end();
+    const left = this.stack.pop();
+    if (left) {
+      left.hide();
+      this.#tabs.set(left.path, left);
+    }
+    const known = this.#tabs.get(path);
+    if (!known) return void this.open(path, {});
+    this.#tabs.delete(path);
+    this.stack.push(known);
+    known.show();
+    this.screen.show(known);
+  }
+
   /** Takes everything off. */
   clear() {
-    this.stack.splice(0).reverse().forEach((page) => page.end());
+    [...this.stack.splice(0).reverse(), ...this.#tabs.values()].forEach((page) => page.end());
+    this.#tabs.clear();
   }
 
   hide() {

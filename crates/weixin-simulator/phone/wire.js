@@ -61,7 +61,7 @@ export class WireView {
   phone({ customer, sent, answer }, at) {
     const body = answer.data === undefined ? answer.errMsg : typeof answer.data === 'string' ? answer.data : JSON.stringify(answer.data);
     this.#add({
-      lane: 'phone', at, method: sent.method, status: answer.statusCode, path: new URL(sent.url).pathname + new URL(sent.url).search,
+      lane: 'phone', at, method: sent.method, status: answer.statusCode, path: pathOf(sent.url),
       name: customer, note: answer.statusCode ? undefined : answer.errMsg,
       parts: [[text.wire.request, redact(sent.data ?? '')], [text.wire.answer, redact(body ?? '')]],
       headers: Object.entries(sent.header ?? {}).map(([key, value]) => [key, key === 'authorization' ? shortened(value) : value]),
@@ -147,4 +147,11 @@ function pretty(body) {
   } catch {
     return /^\s*<xml/.test(body) && !body.includes('\n<') ? body.replace(/></g, '>\n<') : body;
   }
+}
+
+/** Path and query of an address; the whole text if it is none. */
+function pathOf(url) {
+  if (!URL.canParse(url)) return url;
+  const { pathname, search } = new URL(url);
+  return pathname + search;
 }

@@ -58,7 +58,7 @@ export function wxOf(runtime, phone) {
   }
 
   function switchTab({ path }) {
-    phone.switchTab(path);
+    runtime.switchTab(path);
   }
 
   function reLaunch({ path, query }) {
@@ -137,10 +137,11 @@ function request(runtime, phone, call) {
   const { url, method = 'GET', header = {}, data, dataType = 'json', timeout, success, fail, complete } = call;
   let aborted = false;
   const name = method.toUpperCase();
-  const sent = encode(url, name, header, data);
+  const sent = encode(String(url), name, header, data);
   const body = { appid: phone.appid, method: name, timeout_ms: timeout, ...sent };
   const at = phone.world.now();
   const exchange = async () => {
+    if (!isAddress(url)) throw new Failed(`request:fail invalid url "${url}"`);
     const trouble = phone.network.shift();
     if (trouble === 'offline') throw new Failed('request:fail errcode:-106 cronet_error_code:-106 error_msg:net::ERR_INTERNET_DISCONNECTED');
     const answer = await post('wx/request', body);
@@ -163,6 +164,11 @@ function request(runtime, phone, call) {
       tell(complete, { errMsg: 'request:fail abort' });
     },
   };
+}
+
+/** Whether somebody could be called there: `https://…`, and here `http://…`, too. */
+function isAddress(url) {
+  return /^https?:\/\//i.test(url) && URL.canParse(url);
 }
 
 /** The query of GET, the body of everything else, as the documentation of wx.request has them. */

@@ -4,20 +4,21 @@
 //! generated configuration and an API key. All keys are fake and open nothing but the simulator.
 
 use std::{
-    fs::{File, TryLockError},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
+use tokio::net::TcpListener;
 use weixin::{AppId, Fen};
 use weixin_simulator::{
     DEMO_API_V2_KEY, DEMO_API_V3_KEY, DEMO_APP_SECRET, DEMO_APPID, DEMO_ENCODING_AES_KEY, DEMO_MCHID,
     DEMO_MERCHANT_CERTIFICATE_PEM, DEMO_MERCHANT_KEY_PEM, DEMO_PAID_TEMPLATE_ID, DEMO_PUBLIC_KEY_ID,
-    DEMO_PUBLIC_KEY_PEM, DEMO_PUSH_TOKEN, DEMO_TLS_AUTHORITY_PEM, Options, PhonePage, PushSetup, Simulator,
+    DEMO_PUBLIC_KEY_PEM, DEMO_PUSH_TOKEN, DEMO_TLS_AUTHORITY_PEM, Options, PhonePage, PushSetup, Simulator, StartError,
 };
 
 use super::{
     CliError,
+    dev_data::{self, Earlier, REALM},
     init::{Readers, write_new},
     log,
     running_dev::{self, RunningDev},
@@ -30,12 +31,13 @@ use crate::{
     config::{Api, Config, LogFormat, empty_environment, new_master_key},
     database::{Realm, migrate},
     product::{self, Product},
+    webhook,
 };
 
 /// Arguments of `zhanggui dev`.
 #[derive(Debug, clap::Args)]
 pub(super) struct DevArgs {
-    /// Where everything is kept
+    /// Where everything is kept: an empty or new folder, or one that an earlier `dev` began
     #[arg(long, value_name = "FOLDER", default_value = "zhanggui-dev")]
     data: PathBuf,
     /// Start over: removes what an earlier `dev` kept in the folder
@@ -44,7 +46,7 @@ pub(super) struct DevArgs {
     /// Open the phone in the browser
     #[arg(long)]
     open: bool,
-    /// The first port to try for the server; the next free one is taken
+    /// The first port to try for the server; the next free one is taken, WeChat gets the one after it (0 = any)
     #[arg(long, default_value_t = 8080)]
     port: u16,
     /// The mini program on the phone: a folder with app.json. Without it the sample shop runs
@@ -55,23 +57,11 @@ pub(super) struct DevArgs {
     json: bool,
 }
 
-/// The files that `dev` keeps. `--fresh` removes these and nothing else.
-const FILES: [&str; 11] = [
-    "zhanggui.db",
-    "zhanggui.db-wal",
-    "zhanggui.db-shm",
-    "simulator.json",
-    "zhanggui.toml",
-    "master.key",
-    "api.key",
-    "apiclient_key.pem",
-    "apiclient_cert.pem",
-    "pub_key.pem",
-    "wechat_ca.pem",
-];
-
 /// How many ports are tried one after the other.
 const PORTS_TRIED: u16 = 100;
+
+/// The system chooses one that is free.
+const ANY_PORT: u16 = 0;
 
 /// What can be bought in the sample shop: sku, name, price in fen.
 const SAMPLE_PRODUCTS: [(&str, &str, i64); 3] =
@@ -80,15 +70,13 @@ const SAMPLE_PRODUCTS: [(&str, &str, i64); 3] =
 pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
     log::start(LogFormat::Text, "warn");
     let data = &arguments.data;
-    std::fs::create_dir_all(data).map_err(CliError::file(format!("cannot make the folder {}", data.display())))?;
-    let _alone = lock(data)?;
-    if arguments.fresh {
-        start_over(data)?;
-    }
-    let port = free_port(arguments.port)?;
-    let simulator = Simulator::start(Options {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(port.saturating_add(1))?)),
-        state_file: Some(data.join("simulator.json")),
+    let earlier = if arguments.fresh { Earlier::Removed } else { Earlier::Kept };
+    let _alone = dev_data::take(data, earlier)?;
+    // Held from now on, so that nobody else takes it meanwhile.
+    let (listener, port) = listen_from(arguments.port).await?;
+    let simulator = start_wechat(Options {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port.checked_add(1).unwrap_or(ANY_PORT))),
+        state_file: Some(data.join(dev_data::SIMULATOR)),
         phone_page: PhonePage { server: Some(format!("http://127.0.0.1:{port}")), program: arguments.program.clone() },
         ..Options::demo()
     })
@@ -97,7 +85,7 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
     // One time for both: whoever moves WeChat's clock sees what the server does later.
     let clock = simulator.clock();
     migrate(&config.database, Realm::Simulated, clock()).await?;
-    let server = Running::start(config, clock).await?;
+    let server = Running::on(listener, config, clock).await?;
     add_sample_products(&server.app).await?;
     switch_push_on(&simulator, port).await?;
     let key = development_key(data, &server).await?;
@@ -107,6 +95,7 @@ pub(super) async fn run(arguments: DevArgs) -> Result<(), CliError> {
         control: format!("{}/_sim/", simulator.base_url()),
         phone: simulator.phone_url(),
         api_key: key,
+        webhook_secret: webhook_secret(data)?,
         appid: DEMO_APPID.to_owned(),
         data: data.display().to_string(),
         realm: Realm::Simulated.as_str().to_owned(),
@@ -131,38 +120,38 @@ pub(super) async fn switch_push_on(simulator: &Simulator, port: u16) -> Result<(
     Ok(())
 }
 
-/// Two of them in one folder would share the database and not the simulator. The lock ends with the process.
-fn lock(data: &Path) -> Result<File, CliError> {
-    let path = data.join("lock");
-    let file = File::create(&path).map_err(CliError::file(format!("cannot write {}", path.display())))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(CliError::Usage(format!("`zhanggui dev` runs already with {}; choose another --data", data.display())))
-        }
-        Err(TryLockError::Error(error)) => Err(CliError::file(format!("cannot lock {}", path.display()))(error)),
-    }
+/// Which ports are tried one after the other; in the end the system chooses.
+fn ports_from(first: u16) -> impl Iterator<Item = u16> {
+    (first..=first.saturating_add(PORTS_TRIED)).chain([ANY_PORT])
 }
 
-fn start_over(data: &Path) -> Result<(), CliError> {
-    for file in FILES {
-        let path = data.join(file);
-        match std::fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(CliError::file(format!("cannot remove {}", path.display()))(error)),
+/// Listens on the first port from here on that nobody has.
+pub(super) async fn listen_from(first: u16) -> Result<(TcpListener, u16), CliError> {
+    let failed = || CliError::file("cannot listen on 127.0.0.1");
+    for port in ports_from(first) {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            Err(_) if port != ANY_PORT => {}
+            bound => {
+                let listener = bound.map_err(failed())?;
+                let port = listener.local_addr().map_err(failed())?.port();
+                return Ok((listener, port));
+            }
         }
     }
-    Ok(())
+    Err(CliError::Usage("no port of 127.0.0.1 is free".to_owned()))
 }
 
-/// The first port from here on that nobody listens on.
-pub(super) fn free_port(first: u16) -> Result<u16, CliError> {
-    let ports = first..=first.saturating_add(PORTS_TRIED);
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    ports.clone().find(free).ok_or_else(|| {
-        CliError::Usage(format!("no free port from {} to {}; choose another with --port", ports.start(), ports.end()))
-    })
+/// Starts WeChat on the first port from the wanted one on that nobody has.
+async fn start_wechat(options: Options) -> Result<Simulator, CliError> {
+    let mut wanted = options.listen;
+    for port in ports_from(options.listen.port()) {
+        wanted.set_port(port);
+        match Simulator::start(Options { listen: wanted, ..options.clone() }).await {
+            Err(StartError::AddressInUse(_)) => {}
+            started => return Ok(started?),
+        }
+    }
+    Err(CliError::Usage("no port of 127.0.0.1 is free".to_owned()))
 }
 
 /// Where a server of the simulated realm works.
@@ -183,7 +172,7 @@ pub(super) fn configuration(place: &Place<'_>, simulator: &Simulator) -> Result<
     let certified = simulator
         .tls_base_url()
         .map_or_else(String::new, |url| format!("pay_certified_url = \"{url}\"\nca_file = \"wechat_ca.pem\"\n"));
-    let key = data.join("master.key");
+    let key = data.join(dev_data::MASTER_KEY);
     if !key.exists() {
         write_new(&key, &new_master_key(&system_entropy()), Readers::Owner)?;
     }
@@ -205,7 +194,7 @@ pub(super) fn configuration(place: &Place<'_>, simulator: &Simulator) -> Result<
          [server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n\n\
          [database]\nurl = \"sqlite:zhanggui.db\"\n\n\
          [secrets]\nmaster_key_file = \"master.key\"\n\n\
-         [wechat]\nrealm = \"simulated\"\npay_url = \"{wechat}\"\napi_url = \"{wechat}\"\n{certified}\n\
+         [wechat]\n{REALM}\npay_url = \"{wechat}\"\napi_url = \"{wechat}\"\n{certified}\n\
          [log]\nformat = \"text\"\n\n\
          [[merchant]]\nmchid = \"{DEMO_MCHID}\"\napi = \"{api}\"\n\
          private_key_file = \"apiclient_key.pem\"\ncertificate_file = \"apiclient_cert.pem\"\n\
@@ -217,7 +206,7 @@ pub(super) fn configuration(place: &Place<'_>, simulator: &Simulator) -> Result<
          [[app.subscribe_message]]\nname = \"paid\"\ntemplate_id = \"{DEMO_PAID_TEMPLATE_ID}\"\non = \"order.paid\"\n\
          data = {{ character_string1 = \"{{order_number}}\", amount2 = \"{{amount_yuan}}元\", time3 = \"{{paid_at}}\" }}\n"
     );
-    let path = data.join("zhanggui.toml");
+    let path = data.join(dev_data::CONFIGURATION);
     std::fs::write(&path, &text).map_err(CliError::file(format!("cannot write {}", path.display())))?;
     Ok(Config::parse(&text, &path, &empty_environment)?)
 }
@@ -237,7 +226,7 @@ pub(super) async fn add_sample_products(app: &App) -> Result<(), CliError> {
 
 /// The API key of the folder; a new one if there is none or the database does not know it.
 async fn development_key(data: &Path, server: &Running) -> Result<String, CliError> {
-    let path = data.join("api.key");
+    let path = data.join(dev_data::API_KEY);
     if let Ok(text) = std::fs::read_to_string(&path) {
         let key = text.trim();
         if api_key::find(&server.app, key).await?.is_some() {
@@ -252,18 +241,30 @@ async fn development_key(data: &Path, server: &Running) -> Result<String, CliErr
     Ok(key)
 }
 
+/// The secret with which `listen` signs; a new one if the folder has none.
+fn webhook_secret(data: &Path) -> Result<String, CliError> {
+    let path = data.join(dev_data::WEBHOOK_SECRET);
+    if let Ok(text) = std::fs::read_to_string(&path) {
+        return Ok(text.trim().to_owned());
+    }
+    let secret = webhook::new_secret(&system_entropy());
+    write_new(&path, &format!("{secret}\n"), Readers::Owner)?;
+    Ok(secret)
+}
+
 fn announce(arguments: &DevArgs, dev: &RunningDev) {
     if arguments.json {
         anstream::println!("{}", serde_json::json!(dev));
         return;
     }
-    let RunningDev { server, wechat, phone, api_key, data, .. } = dev;
+    let RunningDev { server, wechat, phone, api_key, webhook_secret, data, .. } = dev;
     anstream::println!(
         "Zhanggui runs on this machine. Everything is simulated: all keys are fake, no money moves.\n\n  \
          phone     {phone}   open it: a shop, its customers, and WeChat\n  \
          server    {server}\n  \
          WeChat    {wechat}   its control API is /_sim/\n  \
          API key   {api_key}\n  \
+         webhooks  {webhook_secret}   signs what `zhanggui listen` forwards\n  \
          data      {data}   is kept; --fresh starts over\n\n\
          In another terminal:\n\n  \
          zhanggui trigger payment     a customer orders and pays\n  \

@@ -1,8 +1,8 @@
 //! `zhanggui listen --forward-to URL`: posts the events of the running `zhanggui dev` to a program on this machine, as its
 //! webhooks post them: one event a request, signed.
 //!
-//! It reads the stream of `GET /v1/events`, and goes on after a break where it was. It does not try again: what the
-//! program did not take is shown, and the server's own webhooks are for what must arrive.
+//! It reads the stream of `GET /v1/events`, and goes on after a break where it was, also when `dev` was started anew. An
+//! event is posted once: what the program did not take is shown, and the server's own webhooks are for what must arrive.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,7 @@ use super::{
     running_dev::{DevFolder, Loopback, RunningDev},
     serve::interruption,
 };
-use crate::{
-    clock::{system_clock, system_entropy},
-    webhook::Forwarder,
-};
+use crate::{clock::system_clock, webhook::Forwarder};
 
 /// Arguments of `zhanggui listen`.
 #[derive(Debug, clap::Args)]
@@ -36,37 +33,26 @@ pub(super) struct ListenArgs {
     json: bool,
 }
 
-/// After a break it is tried again so much later.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// After a break it is tried again so much later, then after twice as long, and so on.
+const AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+/// The longest pause between two tries.
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(5);
 
 /// A line of the stream that is longer is no event.
 const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 pub(super) async fn run(arguments: &ListenArgs) -> Result<(), CliError> {
     let (dev, network) = (arguments.dev.find()?, Loopback::new()?);
-    let forwarder = Forwarder::new(&system_entropy());
-    let forwarder = forwarder.map_err(|error| CliError::Usage(format!("there is no network: {error}")))?;
-    let listener = Listener { dev, network, forwarder, arguments };
-    let mut stream = listener.open(None).await?;
+    let forwarder = Forwarder::new(&dev.webhook_secret)?;
+    let mut listener = Listener { dev, network, forwarder, arguments, last: None };
+    let stream = listener.open().await?;
     listener.announce();
     tokio::select! {
-        () = interruption() => Ok(()),
-        result = async {
-            let mut last = None;
-            loop {
-                listener.follow(stream, &mut last).await;
-                stream = loop {
-                    tokio::time::sleep(AGAIN_AFTER).await;
-                    match listener.open(last.as_deref()).await {
-                        Ok(stream) => break stream,
-                        // The `dev` ended; another one has other events.
-                        Err(error) if listener.arguments.dev.find().is_err() => return Err(error),
-                        Err(_) => {}
-                    }
-                };
-            }
-        } => result,
+        () = interruption() => {}
+        () = listener.listen(stream) => {}
     }
+    Ok(())
 }
 
 struct Listener<'a> {
@@ -74,11 +60,13 @@ struct Listener<'a> {
     network: Loopback,
     forwarder: Forwarder,
     arguments: &'a ListenArgs,
+    /// The id of the last event that came.
+    last: Option<String>,
 }
 
 impl Listener<'_> {
     fn announce(&self) {
-        let secret = self.forwarder.secret();
+        let secret = &self.dev.webhook_secret;
         match (&self.arguments.forward_to, self.arguments.json) {
             (Some(url), true) => anstream::println!("{}", json!({ "forward_to": url, "secret": secret })),
             (Some(url), false) => anstream::println!(
@@ -92,21 +80,52 @@ impl Listener<'_> {
         }
     }
 
-    async fn open(&self, last: Option<&str>) -> Result<Response, CliError> {
+    /// Reads the stream, and the next one after a break. Never ends by itself.
+    async fn listen(&mut self, mut stream: Response) {
+        loop {
+            self.follow(stream).await;
+            anstream::eprintln!("the stream of events ended; waiting for `zhanggui dev`");
+            stream = self.reopen().await;
+            anstream::eprintln!("events come again, from {}", self.dev.server);
+        }
+    }
+
+    /// Opens the stream where it broke, as soon as a `dev` runs with the folder again: perhaps at another address.
+    async fn reopen(&mut self) -> Response {
+        let mut pause = AGAIN_AFTER;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(AGAIN_AFTER_MAX);
+            let Ok(dev) = self.arguments.dev.find() else { continue };
+            let Ok(forwarder) = Forwarder::new(&dev.webhook_secret) else { continue };
+            let has_started_over = dev.api_key != self.dev.api_key;
+            (self.dev, self.forwarder) = (dev, forwarder);
+            if has_started_over {
+                // Nobody there knows the event, and the secret is another one.
+                self.last = None;
+                self.announce();
+            }
+            if let Ok(stream) = self.open().await {
+                return stream;
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Response, CliError> {
         let mut url = format!("{}/v1/events", self.dev.server);
         if let Some(types) = &self.arguments.types {
             url.push_str(&format!("?types={types}"));
         }
         let mut request = self.network.request(Method::GET, &url).bearer_auth(&self.dev.api_key);
         request = request.header("accept", "text/event-stream");
-        if let Some(last) = last {
+        if let Some(last) = &self.last {
             request = request.header("last-event-id", last);
         }
         self.network.answer_of(request, &url).await
     }
 
     /// Reads the stream until it breaks.
-    async fn follow(&self, mut stream: Response, last: &mut Option<String>) {
+    async fn follow(&mut self, mut stream: Response) {
         let mut unread = Vec::new();
         while let Ok(Some(chunk)) = stream.chunk().await {
             unread.extend_from_slice(&chunk);
@@ -115,7 +134,7 @@ impl Listener<'_> {
                 let event = line.strip_prefix(b"data: ").and_then(|data| serde_json::from_slice::<Value>(data).ok());
                 if let Some(event) = event {
                     self.tell(&event).await;
-                    *last = event["id"].as_str().map(str::to_owned);
+                    self.last = event["id"].as_str().map(str::to_owned);
                 }
             }
             if unread.len() > LINE_BYTES_MAX {

@@ -5,6 +5,8 @@ mod check;
 mod completion;
 #[cfg(feature = "simulator")]
 mod dev;
+#[cfg(feature = "simulator")]
+mod dev_data;
 mod doctor;
 mod explain;
 mod init;
@@ -174,6 +176,9 @@ enum CliError {
     #[cfg(feature = "simulator")]
     #[error("the simulated WeChat cannot push messages to the server")]
     Push(#[from] weixin_simulator::PushSetupError),
+    #[cfg(feature = "simulator")]
+    #[error("events cannot be forwarded")]
+    Forward(#[from] crate::webhook::ForwarderError),
     #[cfg(feature = "simulator")]
     #[error("{failed} of {steps} steps did not end as they must")]
     Tour { failed: usize, steps: usize },

@@ -25,6 +25,8 @@ pub(super) struct RunningDev {
     pub(super) phone: String,
     /// A key of the merchant's own systems, with all scopes.
     pub(super) api_key: String,
+    /// With it `listen` signs what it forwards. It stays the same until `--fresh`.
+    pub(super) webhook_secret: String,
     /// The mini program.
     pub(super) appid: String,
     /// The folder.
@@ -55,7 +57,7 @@ impl DevFolder {
 }
 
 impl RunningDev {
-    /// Leaves the file. It has the API key in it.
+    /// Leaves the file. It has the API key and the secret in it.
     pub(super) fn leave_in(&self, folder: &Path) -> Result<(), CliError> {
         remove_from(folder);
         write_new(&folder.join(FILE), &serde_json::json!(self).to_string(), Readers::Owner)

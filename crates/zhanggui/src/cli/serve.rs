@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "simulator")]
+use tokio::net::TcpListener;
+
 use super::{CliError, ConfigArgument, log, open};
 use crate::{
     app::App,
@@ -40,9 +43,25 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) async fn start(config: Config, clock: Clock) -> Result<Self, CliError> {
-        let database = open(&config).await?;
-        let app = App::new(config, database, clock, system_entropy())?;
+        let app = Self::app(config, clock).await?;
         let http = Server::start(Arc::clone(&app)).await?;
+        Ok(Self::with(app, http))
+    }
+
+    /// The same, on a listener that is there already.
+    #[cfg(feature = "simulator")]
+    pub(super) async fn on(listener: TcpListener, config: Config, clock: Clock) -> Result<Self, CliError> {
+        let app = Self::app(config, clock).await?;
+        let http = Server::on(listener, Arc::clone(&app)).map_err(CliError::file("cannot listen"))?;
+        Ok(Self::with(app, http))
+    }
+
+    async fn app(config: Config, clock: Clock) -> Result<Arc<App>, CliError> {
+        let database = open(&config).await?;
+        Ok(App::new(config, database, clock, system_entropy())?)
+    }
+
+    fn with(app: Arc<App>, http: Server) -> Self {
         let background = vec![
             job::start(Arc::clone(&app)),
             payment::keep_keys_fresh(Arc::clone(&app)),
@@ -50,7 +69,7 @@ impl Running {
             housekeeping::start(Arc::clone(&app)),
             customer_service::forget_old_pushes(Arc::clone(&app)),
         ];
-        Ok(Self { app, http, background })
+        Self { app, http, background }
     }
 
     /// Requests first, then jobs, then the database: nothing that was answered is lost.

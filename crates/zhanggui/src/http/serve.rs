@@ -59,7 +59,15 @@ impl Server {
             _ => ServeError::Listen { address: wanted, source },
         };
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        Self::on(listener, app).map_err(failed)
+    }
+
+    /// Answers what comes to this listener in the background.
+    ///
+    /// # Errors
+    /// The listener does not know its address.
+    pub fn on(listener: TcpListener, app: Arc<App>) -> io::Result<Self> {
+        let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         let accepting = tokio::spawn(accept(listener, app, stop.clone()));
         Ok(Self { address, stop, accepting })

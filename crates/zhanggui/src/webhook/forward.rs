@@ -15,26 +15,38 @@ use crate::{clock::Entropy, config, database::Realm};
 /// As long as an endpoint may take unless the configuration says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Signs with a secret of its own and posts.
+/// A new secret, as [`Forwarder::new`] takes it.
+pub fn new_secret(entropy: &Entropy) -> String {
+    Secret::new(entropy).text()
+}
+
+/// Signs with a secret that the receiver knows, and posts.
 pub struct Forwarder {
     sender: Sender,
     secret: Secret,
 }
 
+/// Why there is no forwarder.
+#[derive(Debug, thiserror::Error)]
+pub enum ForwarderError {
+    /// The secret is none of Standard Webhooks.
+    #[error("the secret must be whsec_ and base64")]
+    Secret,
+    /// The connections cannot be prepared.
+    #[error("there is no network")]
+    Network(#[from] reqwest::Error),
+}
+
 impl Forwarder {
-    /// A forwarder with a new secret. It calls this machine and public addresses.
+    /// A forwarder with this secret (`whsec_…`). It calls this machine and public addresses.
     ///
     /// # Errors
-    /// The connections cannot be prepared.
-    pub fn new(entropy: &Entropy) -> Result<Self, reqwest::Error> {
+    /// The secret cannot be one, or the connections cannot be prepared.
+    pub fn new(secret: &str) -> Result<Self, ForwarderError> {
+        let secret = Secret::parse(secret).ok_or(ForwarderError::Secret)?;
         let reach = Reach::new(Realm::Simulated, Vec::new());
         let sender = Sender::new(&config::Webhook { reach, timeout: TIMEOUT, extra_ca: Vec::new() })?;
-        Ok(Self { sender, secret: Secret::new(entropy) })
-    }
-
-    /// The secret with which the receiver verifies.
-    pub fn secret(&self) -> String {
-        self.secret.text()
+        Ok(Self { sender, secret })
     }
 
     /// Posts an event, and gives the status, or why there is none.

@@ -24,7 +24,7 @@ pub use deliveries::{Asked, list_deliveries, read_delivery};
 pub(crate) use describe::describe;
 pub use endpoint::{Create, create, delete, list, read};
 #[cfg(feature = "simulator")]
-pub use forward::Forwarder;
+pub use forward::{Forwarder, ForwarderError, new_secret};
 pub use reach::Reach;
 pub use replay::{Replay, replay};
 pub use run::{run_due, start};

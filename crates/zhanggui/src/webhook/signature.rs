@@ -22,6 +22,12 @@ impl Secret {
         Self(bytes.into())
     }
 
+    /// One in the form of [`Secret::text`].
+    #[cfg(feature = "simulator")]
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        STANDARD.decode(text.strip_prefix(PREFIX)?).ok().filter(|bytes| !bytes.is_empty()).map(Self::from_bytes)
+    }
+
     /// The bytes, to be sealed.
     pub(super) fn expose(&self) -> &[u8] {
         self.0.expose_secret()

@@ -1,11 +1,12 @@
 //! `zhanggui dev`, and the commands that talk to a running one.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
     path::Path,
     process::{Child, Command, Output, Stdio},
-    sync::atomic::{AtomicU16, Ordering},
 };
 
 use aws_lc_rs::hmac;
@@ -28,12 +29,11 @@ impl Dev {
     }
 
     fn start_in(folder: TempDir, more: &[&str]) -> Self {
-        // Each begins to look for free ports elsewhere, so that two of them do not find the same one at the same time.
-        static DEVS: AtomicU16 = AtomicU16::new(0);
-        let port = 24_000 + 20 * DEVS.fetch_add(1, Ordering::Relaxed);
-        let mut command = zhanggui(folder.path());
-        command.args(["dev", "--json", "--port", &port.to_string()]).args(more).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        Self::started(folder, |folder| spawn_dev(folder, "24000", more))
+    }
+
+    fn started(folder: TempDir, spawn: impl FnOnce(&Path) -> Child) -> Self {
+        let mut child = spawn(folder.path());
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let announced = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -65,6 +65,12 @@ impl Drop for Dev {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn spawn_dev(folder: &Path, port: &str, more: &[&str]) -> Child {
+    let mut command = zhanggui(folder);
+    command.args(["dev", "--json", "--port", port]).args(more).stdout(Stdio::piped());
+    command.spawn().unwrap()
 }
 
 fn zhanggui(folder: &Path) -> Command {
@@ -101,6 +107,72 @@ fn a_second_dev_in_the_folder_is_refused() {
     let dev = Dev::start();
     let said = complaint(&dev.run(&["dev"]));
     assert!(said.contains("runs already"), "{said}");
+}
+
+/// Name and bytes of every file.
+fn contents(folder: &Path) -> BTreeMap<OsString, Vec<u8>> {
+    let files = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    files.map(|file| (file.file_name(), std::fs::read(file.path()).unwrap())).collect()
+}
+
+#[test]
+fn a_deployment_in_the_folder_is_refused_and_stays_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(zhanggui(folder.path()).arg("init").output().unwrap().status.success());
+    for file in ["zhanggui.db", "apiclient_key.pem", "api.key"] {
+        std::fs::write(folder.path().join(file), "live").unwrap();
+    }
+    let before = contents(folder.path());
+    for arguments in [&["dev", "--data", "."][..], &["dev", "--data", ".", "--fresh"]] {
+        let said = complaint(&zhanggui(folder.path()).args(arguments).output().unwrap());
+        assert!(said.contains("did not make") && said.contains("--data"), "{said}");
+        assert_eq!(contents(folder.path()), before, "{arguments:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_deployment_that_was_made_out_of_the_folder_is_refused() {
+    let folder = Dev::start().stop();
+    let data = folder.path().join("zhanggui-dev");
+    let configuration = data.join("zhanggui.toml");
+    let live = std::fs::read_to_string(&configuration).unwrap().replace("\"simulated\"", "\"live\"");
+    std::fs::write(&configuration, live).unwrap();
+    let before = contents(&data);
+    for arguments in [&["dev"][..], &["dev", "--fresh"]] {
+        let said = complaint(&zhanggui(folder.path()).args(arguments).output().unwrap());
+        assert!(said.contains("did not make"), "{said}");
+        assert_eq!(contents(&data), before, "{arguments:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn starting_over_removes_nothing_of_others() {
+    let folder = Dev::start().stop();
+    let notes = folder.path().join("zhanggui-dev/notes.txt");
+    std::fs::write(&notes, "mine").unwrap();
+    let dev = Dev::start_in(folder, &["--fresh"]);
+    assert_eq!(std::fs::read_to_string(dev.folder.path().join("zhanggui-dev/notes.txt")).unwrap(), "mine");
+}
+
+#[test]
+fn devs_that_start_at_once_get_ports_of_their_own() {
+    let folders: Vec<_> = (0..6).map(|_| tempfile::tempdir().unwrap()).collect();
+    let children: Vec<_> = folders.iter().map(|folder| spawn_dev(folder.path(), "24500", &[])).collect();
+    let devs: Vec<_> =
+        folders.into_iter().zip(children).map(|(folder, child)| Dev::started(folder, |_| child)).collect();
+    let servers: BTreeSet<_> = devs.iter().map(|dev| dev.announced["server"].to_string()).collect();
+    assert_eq!(servers.len(), devs.len(), "{servers:?}");
+}
+
+#[test]
+fn the_first_and_the_last_port_can_be_wished_for() {
+    for port in ["0", "65535"] {
+        let dev = Dev::started(tempfile::tempdir().unwrap(), |folder| spawn_dev(folder, port, &[]));
+        assert_eq!(dev.trigger(&["payment"])["result"]["state"], "paid", "{}", dev.announced);
+        assert!(!dev.announced["server"].as_str().unwrap().ends_with(":0"), "{}", dev.announced);
+    }
 }
 
 #[test]
@@ -175,6 +247,24 @@ fn the_clock_of_server_and_wechat_is_one_and_moves_together() {
     assert!(text.contains("(0 s ahead"), "{text}");
 }
 
+/// A `listen` to messages. It ends with the test.
+struct Listen(Child);
+
+impl Listen {
+    fn start(dev: &Dev, hook: &TcpListener) -> Self {
+        let url = format!("http://{}/hook", hook.local_addr().unwrap());
+        let arguments = ["listen", "--json", "--types", "message.received", "--forward-to", &url];
+        Self(zhanggui(dev.folder.path()).args(arguments).stdout(Stdio::piped()).spawn().unwrap())
+    }
+}
+
+impl Drop for Listen {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A line that a running command prints.
 fn read_json(output: &mut impl std::io::BufRead) -> Value {
     let mut line = String::new();
@@ -201,14 +291,10 @@ fn take_post(listener: &TcpListener, status: &str) -> (String, Vec<u8>) {
 fn events_are_forwarded_signed_and_go_on_after_a_refusal() {
     let dev = Dev::start();
     let hook = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/hook", hook.local_addr().unwrap());
-    let mut listen = zhanggui(dev.folder.path())
-        .args(["listen", "--json", "--types", "message.received", "--forward-to", &url])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut told = BufReader::new(listen.stdout.take().unwrap());
+    let mut listen = Listen::start(&dev, &hook);
+    let mut told = BufReader::new(listen.0.stdout.take().unwrap());
     let secret = read_json(&mut told)["secret"].as_str().unwrap().to_owned();
+    assert_eq!(dev.announced["webhook_secret"], secret);
     for status in ["500 No", "204 Good"] {
         dev.trigger(&["message"]);
         let (head, body) = take_post(&hook, status);
@@ -226,8 +312,35 @@ fn events_are_forwarded_signed_and_go_on_after_a_refusal() {
         let line = read_json(&mut told);
         assert_eq!((&line["event"], line["status"].to_string().as_str()), (&event, &status[..3]));
     }
-    listen.kill().unwrap();
-    listen.wait().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn forwarding_goes_on_where_it_was_when_dev_comes_back_elsewhere() {
+    let dev = Dev::start();
+    let hook = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut listen = Listen::start(&dev, &hook);
+    read_json(&mut BufReader::new(listen.0.stdout.as_mut().unwrap()));
+    let mut errors = BufReader::new(listen.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let forwarded = |dev: &Dev, text: &str| {
+        dev.trigger(&["message", "--text", text]);
+        let body: Value = serde_json::from_slice(&take_post(&hook, "204 Good").1).unwrap();
+        body["data"]["message"]["text"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
+    };
+    assert_eq!(forwarded(&dev, "one"), "one");
+    let folder = dev.stop();
+    let said = errors.next().unwrap();
+    assert!(said.contains("waiting for `zhanggui dev`"), "{said}");
+    let dev = Dev::started(folder, |folder| spawn_dev(folder, "24300", &[]));
+    // Perhaps before the stream is there again.
+    assert_eq!(forwarded(&dev, "two"), "two");
+    let said = errors.next().unwrap();
+    assert!(said.contains(dev.announced["server"].as_str().unwrap()), "{said}");
+    let folder = dev.stop();
+    assert!(errors.next().unwrap().contains("waiting"));
+    let dev = Dev::start_in(folder, &["--fresh"]);
+    assert!(errors.next().unwrap().contains("come again"));
+    assert_eq!(forwarded(&dev, "three"), "three", "of another database");
 }
 
 #[test]
@@ -264,6 +377,27 @@ fn data_are_kept_and_fresh_starts_over() {
     assert_eq!(dev.announced["api_key"], key);
     let dev = Dev::start_in(dev.stop(), &["--fresh"]);
     assert_ne!(dev.announced["api_key"], key);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_webhook_secret_is_for_the_owner_only_and_stays_until_everything_is_fresh() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let secret = |dev: &Dev| {
+        let path = dev.folder.path().join("zhanggui-dev/webhook.secret");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let kept = std::fs::read_to_string(path).unwrap();
+        assert_eq!(dev.announced["webhook_secret"], kept.trim());
+        kept
+    };
+    let dev = Dev::start();
+    let first = secret(&dev);
+    assert!(first.starts_with("whsec_"), "{first}");
+    let dev = Dev::start_in(dev.stop(), &[]);
+    assert_eq!(secret(&dev), first);
+    let dev = Dev::start_in(dev.stop(), &["--fresh"]);
+    assert_ne!(secret(&dev), first);
 }
 
 #[test]

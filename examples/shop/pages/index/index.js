@@ -49,11 +49,13 @@ Page({
     const chosen = this.shelf.filter(({ quantity }) => quantity > 0);
     this.setData({ busy: true });
     try {
-      const { outcome, order, message } = await shop.pay({ items: chosen.map(({ sku, quantity }) => ({ sku, quantity })) });
+      const { outcome, order, message, earlier } = await shop.pay({ items: chosen.map(({ sku, quantity }) => ({ sku, quantity })) });
       orders.remember(order);
       if (outcome === 'failed') wx.showModal({ title: text.sorry, content: message, showCancel: false });
       if (outcome === 'cancelled') wx.showToast({ title: text.cancelled, icon: 'none' });
-      if (outcome === 'paid') this.empty();
+      // The things stay chosen: who wants them once more presses again.
+      if (earlier) wx.showModal({ title: text.paidEarlier, content: text.nothingOrdered, showCancel: false });
+      else if (outcome === 'paid') this.empty();
       wx.navigateTo({ url: `/pages/order/order?id=${order.id}&asked=${outcome}` });
     } catch (error) {
       complain(error);

@@ -16,7 +16,7 @@ use crate::{
     app::App,
     cli::{
         CliError,
-        dev::{Place, add_sample_products, configuration, free_port, switch_push_on},
+        dev::{Place, add_sample_products, configuration, listen_from, switch_push_on},
     },
     clock::system_entropy,
     config::Api,
@@ -87,7 +87,7 @@ impl Answer {
 impl Stage {
     pub(super) async fn set(folder: &Path, seed: u64, api: Api) -> Result<Self, CliError> {
         let simulator = Simulator::start(Options { seed, delivery: Delivery::OnDemand, ..Options::demo() }).await?;
-        let port = free_port(20_000)?;
+        let (listener, port) = listen_from(20_000).await?;
         let config = configuration(&Place { folder, port, api }, &simulator)?;
         // One time for both, which the story can move.
         let clock = simulator.clock();
@@ -96,7 +96,7 @@ impl Stage {
         let database = Database::open(options, config.wechat.realm).await?;
         let app = App::new(config, database, clock, system_entropy())?;
         add_sample_products(&app).await?;
-        let http = Server::start(Arc::clone(&app)).await?;
+        let http = Server::on(listener, Arc::clone(&app)).map_err(CliError::file("cannot listen"))?;
         let server_url = format!("http://{}:{port}", Ipv4Addr::LOCALHOST);
         switch_push_on(&simulator, port).await?;
         let (now, entropy) = (app.now(), system_entropy());
