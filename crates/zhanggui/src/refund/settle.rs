@@ -15,6 +15,7 @@ use crate::{
     app::App,
     attention::{self, Reason},
     config::Api,
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     event,
     evidence::{self, Message, RefundStatement, Statement, Verdict},
@@ -175,6 +176,7 @@ fn apply(tx: &mut Tx, app: &App, now: Timestamp, refund: Refund, next: Next) -> 
         // The row was read in this very transaction.
         return Err(DatabaseError::Aborted);
     }
+    crash::point(Point::RefundSettleBeforeJobs);
     let refund = Refund { state, ..refund };
     tracing::info!(refund.id = refund.id, refund.state = refund.state.as_str(), "refund changed");
     follow(tx, app, now, &refund)?;

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     app::App,
     attention::{self, Reason},
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     gateway::{
         GatewayError,
@@ -104,11 +105,14 @@ async fn submit(app: &Arc<App>, refund_id: &str) -> Result<Outcome, SubmitError>
     let merchant = app.config.merchant(refund.mchid.as_str());
     let merchant = merchant.ok_or_else(|| SubmitError::MerchantUnknown(refund.mchid.to_string()))?;
     let frozen = refund.frozen_request.as_deref().ok_or(SubmitError::NotSendable(GatewayError::FrozenBroken))?;
+    crash::point(Point::RefundSubmitBeforeCall);
     let refused = match gateway::apply(app, merchant, &refund, frozen).await {
         Ok((message, told)) => {
+            crash::point(Point::RefundSubmitAfterAnswer);
             let (now, settling, mchid) = (app.now(), Arc::clone(app), refund.mchid.clone());
             let settle = move |tx: &mut Tx| settle(tx, &settling, now, &message, &mchid, &told);
             app.database.write(settle).await?;
+            crash::point(Point::RefundSubmitSettled);
             return Ok(Outcome::Done);
         }
         Err(error) => error,
