@@ -9,9 +9,9 @@ use super::{CliError, ConfigArgument, log, open};
 use crate::{
     app::App,
     background::Background,
-    clock::{Clock, system_clock, system_entropy},
+    clock::{Clock, system_entropy},
     config::Config,
-    customer_service, housekeeping,
+    crash, customer_service, housekeeping,
     http::Server,
     job, payment, webhook,
 };
@@ -26,7 +26,7 @@ pub(super) struct ServeArgs {
 pub(super) async fn run(arguments: &ServeArgs) -> Result<(), CliError> {
     let config = arguments.config.load()?;
     log::start(config.log, "info");
-    let server = Running::start(config, system_clock()).await?;
+    let server = Running::start(config, crash::clock()).await?;
     let end = interruption();
     tracing::info!(server.address = %server.http.address(), "ready");
     end.await;

@@ -176,7 +176,10 @@ impl Config {
 
 /// Variables that are meant for the configuration and that nothing in it asked for: a typing error must not be silent.
 fn unknown_variables(names: impl Iterator<Item = String>, asked: &[String]) -> Vec<Problem> {
-    let others = ["ZHANGGUI_CONFIG", "ZHANGGUI_TEST_", "ZHANGGUI_REQUIRE_"];
+    let others: &[&str] = match cfg!(feature = "crash-points") {
+        true => &["ZHANGGUI_CONFIG", "ZHANGGUI_TEST_", "ZHANGGUI_REQUIRE_", "ZHANGGUI_CRASH_"],
+        false => &["ZHANGGUI_CONFIG", "ZHANGGUI_TEST_", "ZHANGGUI_REQUIRE_"],
+    };
     let ours = |name: &String| name.starts_with("ZHANGGUI_") && !others.iter().any(|other| name.starts_with(other));
     let mut unknown: Vec<_> = names.filter(ours).filter(|name| !asked.contains(name)).collect();
     unknown.sort_unstable();

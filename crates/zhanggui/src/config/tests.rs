@@ -183,6 +183,13 @@ fn an_unknown_variable_is_refused_with_the_nearest_known_one() {
 }
 
 #[test]
+fn the_variables_of_crash_tests_are_refused_by_every_other_build() {
+    let names = ["ZHANGGUI_CRASH_AT", "ZHANGGUI_CRASH_CLOCK"];
+    let unknown = super::unknown_variables(names.into_iter().map(str::to_owned), &[]);
+    assert_eq!(unknown.len(), if cfg!(feature = "crash-points") { 0 } else { 2 });
+}
+
+#[test]
 fn the_template_lacks_nothing_but_the_merchants_own_files() {
     let error = parse(TEMPLATE).err().unwrap();
     let missing: Vec<_> = error.problems.iter().map(|problem| problem.text.as_str()).collect();

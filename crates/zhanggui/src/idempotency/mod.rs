@@ -25,6 +25,7 @@ use serde::Serialize;
 use crate::{
     app::App,
     clock::ms,
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     http::{Code, Problem},
 };
@@ -123,10 +124,13 @@ impl Once {
                 return kept.ok_or(WriteError::OtherRequest);
             }
             let answered = effect(tx).map_err(WriteError::Effect)?;
+            crash::point(Point::IdempotencyBeforeKeep);
             store::keep(tx, &writing.seal, &keyed, &answered, now_ms)?;
             Ok(answered)
         };
-        app.database.write(effect).await.map_err(|error| match error {
+        let answered = app.database.write(effect).await;
+        crash::point(Point::IdempotencyKept);
+        answered.map_err(|error| match error {
             WriteError::Effect(error) => error.into(),
             WriteError::OtherRequest => Problem::new(
                 Code::IdempotencyKeyUsed,

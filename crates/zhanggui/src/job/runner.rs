@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 
 use super::{Kind, Outcome, pause, store};
 use crate::{
-    app::App, background::Background, clock::ms, customer_service, database::DatabaseError, http::chain, order,
-    payment, refund, subscribe_message,
+    app::App, background::Background, clock::ms, crash, crash::Point, customer_service, database::DatabaseError,
+    http::chain, order, payment, refund, subscribe_message,
 };
 
 /// How long a claim holds. Longer than the longest call to WeChat with its back-up host.
@@ -51,6 +51,7 @@ pub async fn run_due(app: &Arc<App>) -> Result<usize, DatabaseError> {
         if claims.is_empty() {
             return Ok(runs);
         }
+        crash::point(Point::JobClaimed);
         runs += claims.len();
         let mut tasks = JoinSet::new();
         for claim in claims {
@@ -90,6 +91,7 @@ async fn run(app: &Arc<App>, claim: store::Claim) -> Result<(), DatabaseError> {
         // A newer version of this program wrote it; a newer node will run it.
         None => Outcome::Retry("this version does not know the kind of job".to_owned()),
     };
+    crash::point(Point::JobBeforeEnd);
     let now = app.now();
     match outcome {
         Outcome::Done => app.database.write(move |tx| store::finish(tx, &claim)).await,

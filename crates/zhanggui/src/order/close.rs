@@ -19,6 +19,7 @@ use super::{
 use crate::{
     api_key::Scope,
     app::App,
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     event,
     http::{Caller, Code, Problem, chain},
@@ -48,6 +49,7 @@ pub async fn close(
         begin(tx, &writing, now, order, CloseReason::Cancelled, now + AT_ONCE).map(Some)
     };
     let Some(begun) = app.database.write(begin).await? else { return Err(not_found()) };
+    crash::point(Point::OrderCloseWritten);
     if begun != OnClose::Paid
         && let Err(error) = payment::close_of_order(&app, &order.id).await
     {
@@ -58,6 +60,7 @@ pub async fn close(
     if let OrderState::Paid { .. } = order.state {
         return Err(Problem::new(Code::OrderPaid, "The customer has paid. Give the money back instead."));
     }
+    crash::point(Point::OrderCloseBeforeReply);
     Ok(Json(view(&order)))
 }
 
@@ -77,6 +80,7 @@ pub async fn run_expire_job(app: &Arc<App>, order_id: &str) -> Outcome {
     match app.database.write(expire).await {
         Ok(Some(expires)) => Outcome::At(expires),
         Ok(None) => {
+            crash::point(Point::OrderExpireWritten);
             app.job_wake.notify_one();
             Outcome::Done
         }
@@ -96,6 +100,7 @@ fn begin(
     let next = order.state.on_close(reason);
     if let OnClose::Begins(closing) = &next {
         let order = store::mark_closed(tx, now, order, closing.clone())?;
+        crash::point(Point::OrderCloseBeforeJob);
         tracing::info!(order.id = order.id, order.close_reason = reason.as_str(), "order closes");
         job::cancel(tx, job::Kind::ExpireOrder, &order.id)?;
         payment::begin_closing(tx, now, &order.id, first_try)?;

@@ -7,6 +7,7 @@ use super::{Next, Payment, State, close, settle::Settled, store};
 use crate::{
     app::App,
     attention::{self, Reason},
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     event, job,
     order::{self, Arrival, OnSuccess, Order},
@@ -36,6 +37,7 @@ pub(super) fn apply(
         // The row was read in this very transaction.
         return Err(DatabaseError::Aborted);
     }
+    crash::point(Point::PaymentSettleBeforeJobs);
     let payment = Payment { state, ..payment.clone() };
     tracing::info!(
         payment.id = payment.id,
@@ -112,6 +114,7 @@ fn give_back(
     cause: Cause,
 ) -> Result<(), DatabaseError> {
     let refund = refund::owe(tx, app, now, payment, cause)?;
+    crash::point(Point::PaymentSettleOwed);
     let more = [("payment", numbers(payment)), ("outcome", json!("refunded")), ("refund", refund::snapshot(&refund))];
     order::happened(tx, app, now, event::Type::PaymentLate, order, more)?;
     let (reason, detail) = match cause {

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     app::App,
     attention::{self, Reason},
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     gateway,
     http::chain,
@@ -99,11 +100,14 @@ async fn close(app: &Arc<App>, payment_id: &str) -> Result<HowFar, QueryError> {
         return Ok(HowFar::Ended);
     }
     let merchant = merchant_of(app, &payment).ok_or_else(|| QueryError::MerchantUnknown(payment.mchid.to_string()))?;
+    crash::point(Point::PaymentCloseBeforeCall);
     match gateway::payment::close(app, merchant, &payment).await {
         Ok(message) => {
+            crash::point(Point::PaymentCloseAfterAnswer);
             let (now, settling, id) = (app.now(), Arc::clone(app), payment.id.clone());
             let work = move |tx: &mut Tx| settle::close_answered(tx, &settling, now, &message, &id);
             app.database.write(work).await?;
+            crash::point(Point::PaymentCloseSettled);
             Ok(HowFar::Ended)
         }
         Err(error) => {

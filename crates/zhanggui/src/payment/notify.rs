@@ -32,6 +32,7 @@ use weixin::{
 use super::settle::{Settled, settle};
 use crate::{
     app::App,
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     evidence::{Message, Source, VerifiedBy, Weight},
     explain, gateway,
@@ -122,8 +123,10 @@ async fn take(app: &Arc<App>, form: Form, incoming: &Incoming) -> Result<(), Ref
         tracing::warn!(merchant.mchid = incoming.mchid, "WeChat reports something else than a payment");
         return Ok(());
     };
+    crash::point(Point::PaymentNotificationVerified);
     let (now, settling) = (app.now(), Arc::clone(app));
     let settled = app.database.write(move |tx| settle(tx, &settling, now, &message, &transaction)).await?;
+    crash::point(Point::PaymentNotificationDurable);
     app.event_wake.notify_waiters();
     app.job_wake.notify_one();
     match settled {
@@ -142,6 +145,7 @@ async fn settle_refund(app: &Arc<App>, message: Message, mchid: MchId, told: Ver
     let (now, settling) = (app.now(), Arc::clone(app));
     let settle = move |tx: &mut Tx| refund::settle(tx, &settling, now, &message, &mchid, &told);
     let settled = app.database.write(settle).await?;
+    crash::point(Point::RefundNotificationDurable);
     app.event_wake.notify_waiters();
     app.job_wake.notify_one();
     match settled {
@@ -156,6 +160,7 @@ async fn keep_hint(app: &Arc<App>, message: Message, mchid: &MchId, told: Refund
     let (now, writing, mchid) = (app.now(), Arc::clone(app), mchid.clone());
     let keep = move |tx: &mut Tx| refund::hint(tx, &writing, now, &message, &mchid, &told);
     app.database.write(keep).await?;
+    crash::point(Point::RefundHintDurable);
     app.job_wake.notify_one();
     Ok(())
 }

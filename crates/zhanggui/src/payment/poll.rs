@@ -18,6 +18,7 @@ use crate::{
     app::App,
     attention::{self, Reason},
     config::Merchant,
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     gateway::{self, GatewayError},
     http::chain,
@@ -86,6 +87,7 @@ async fn poll(app: &Arc<App>, payment_id: &str) -> Result<Option<Timestamp>, Dat
     if !matches!(payment.state, State::Submitting | State::Awaiting { .. }) {
         return Ok(None);
     }
+    crash::point(Point::PaymentPollBeforeCall);
     match query(app, &payment).await {
         Ok(Settled::Paid | Settled::Closed) => return Ok(None),
         Ok(_) | Err(QueryError::NotFound) => {}
@@ -172,7 +174,10 @@ async fn confirm(app: &Arc<App>, payment_id: &str) -> Outcome {
     if matches!(payment.state, State::Succeeded { .. }) {
         return Outcome::Done;
     }
-    match query(app, &payment).await {
+    crash::point(Point::PaymentConfirmBeforeCall);
+    let settled = query(app, &payment).await;
+    crash::point(Point::PaymentConfirmSettled);
+    match settled {
         Ok(Settled::Paid | Settled::Quarantined) => Outcome::Done,
         // A notification said "paid". Closed is no answer to that, whoever found it out first.
         Ok(Settled::NotPaid | Settled::Closed | Settled::ToConfirm) => {
@@ -190,6 +195,7 @@ pub(super) async fn query(app: &Arc<App>, payment: &Payment) -> Result<Settled, 
             GatewayError::NotFound => QueryError::NotFound,
             error => QueryError::Call(Box::new(error)),
         })?;
+    crash::point(Point::PaymentQueryAfterAnswer);
     let (now, settling) = (app.now(), Arc::clone(app));
     let settled = app.database.write(move |tx| settle(tx, &settling, now, &message, &transaction)).await?;
     app.event_wake.notify_waiters();

@@ -30,6 +30,7 @@ use super::{
 use crate::{
     app::App,
     config::Merchant,
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     gateway::{GatewayError, payment as gateway, payment::NewPayment},
     http::{Caller, Code, Problem, client_address},
@@ -65,8 +66,10 @@ pub async fn pay(
     let client_ip = client_address(&app, peer, &headers);
     for _ in 0..ROUNDS_MAX {
         let payment = begin(&app, &customer, &order_id, client_ip).await?;
+        crash::point(Point::PaymentBegun);
         let merchant = merchant_of(&app, &payment).ok_or(PayError::MerchantUnknown)?;
         if let Some((payment, prepay_id)) = submit(&app, merchant, payment).await? {
+            crash::point(Point::PaymentSubmitBeforeReply);
             let signed = gateway::sign_for_phone(&app, merchant, &payment, &prepay_id);
             return Ok(Json(signed.map_err(PayError::Wechat)?));
         }
@@ -182,7 +185,10 @@ async fn submit(
             Err(error) => Err(PayError::Query(error)),
         };
     }
-    let refused = match gateway::submit(app, merchant, &payment).await {
+    crash::point(Point::PaymentSubmitBeforeCall);
+    let answer = gateway::submit(app, merchant, &payment).await;
+    crash::point(Point::PaymentSubmitAfterAnswer);
+    let refused = match answer {
         Ok(prepay_id) => {
             let until = now + SignedDuration::from_secs(PREPAY_ID_VALID_S);
             let issued = move |_: &Payment| Event::PrepayIssued { prepay_id: prepay_id.clone(), until };

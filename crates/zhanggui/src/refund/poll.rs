@@ -15,6 +15,7 @@ use super::{
 use crate::{
     app::App,
     config::Api,
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     gateway::refund::{self as gateway, Question, RefundError},
     http::chain,
@@ -46,6 +47,7 @@ pub async fn run_poll_job(app: &Arc<App>, refund_id: &str) -> Outcome {
         Err(error) => return Outcome::retry(&error),
     };
     let question = Question { api: refund.api, appid: &refund.appid, out_refund_no: &refund.out_refund_no };
+    crash::point(Point::RefundPollBeforeCall);
     if let Err(error) = ask(app, &refund.mchid, question).await {
         tracing::warn!(refund.id = refund.id, error.cause = chain(&error), "WeChat could not be asked for a refund");
     }
@@ -65,6 +67,7 @@ pub async fn run_confirm_job(app: &Arc<App>, subject: &str, attempts: i64) -> Ou
         Ok(None) => return Outcome::Done,
         Err(error) => return Outcome::retry(&error),
     };
+    crash::point(Point::RefundConfirmBeforeCall);
     match ask(app, &mchid, Question { api, appid: &appid, out_refund_no: &out_refund_no }).await {
         Ok(Settled::Believed | Settled::Quarantined) => Outcome::Done,
         Ok(Settled::UnderWay) => Outcome::Retry("the refund has not ended".to_owned()),
@@ -104,6 +107,7 @@ async fn ask(app: &Arc<App>, mchid: &MchId, question: Question<'_>) -> Result<Se
     let merchant = app.config.merchant(mchid.as_str());
     let merchant = merchant.ok_or_else(|| AskError::MerchantUnknown(mchid.to_string()))?;
     let (message, told) = gateway::query(app, merchant, question).await.map_err(AskError::Wechat)?;
+    crash::point(Point::RefundQueryAfterAnswer);
     let (now, settling, mchid) = (app.now(), Arc::clone(app), mchid.clone());
     let settled = app.database.write(move |tx| settle(tx, &settling, now, &message, &mchid, &told)).await?;
     app.event_wake.notify_waiters();

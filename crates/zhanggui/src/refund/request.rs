@@ -19,6 +19,7 @@ use crate::{
     api_key::{self, Scope},
     app::App,
     config::Merchant,
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     event,
     gateway::{
@@ -193,6 +194,7 @@ fn insert(tx: &mut Tx, app: &App, new: &New, payment: &Payment, terms: Terms) ->
         // A number that was given away before: nothing is sent under it a second time.
         return Err(DatabaseError::UniqueViolation.into());
     }
+    crash::point(Point::RefundRequestBeforeJob);
     job::schedule(tx, job::Kind::SubmitRefund, &refund.id, new.now, new.now)?;
     settle::happened(tx, app, new.now, event::Type::RefundCreated, &refund)?;
     tracing::info!(refund.id = refund.id, refund.amount_fen = amount.fen().get(), "refund created");

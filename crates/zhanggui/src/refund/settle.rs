@@ -14,6 +14,7 @@ use super::{Cause, Event, Next, Refund, State, poll, store, view};
 use crate::{
     app::App,
     attention::{self, Reason},
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     event,
     evidence::{self, Message, RefundStatement, Source, Statement, Verdict},
@@ -192,6 +193,7 @@ fn apply(tx: &mut Tx, app: &App, now: Timestamp, refund: Refund, next: Next) -> 
         // The row was read in this very transaction.
         return Err(DatabaseError::Aborted);
     }
+    crash::point(Point::RefundSettleBeforeJobs);
     let refund = Refund { state, ..refund };
     tracing::info!(refund.id = refund.id, refund.state = refund.state.as_str(), "refund changed");
     follow(tx, app, now, &refund)?;

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     app::App,
     attention::{self, Reason},
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     evidence::Message,
     gateway::{
@@ -106,8 +107,14 @@ async fn submit(app: &Arc<App>, refund_id: &str) -> Result<Outcome, SubmitError>
     let merchant = app.config.merchant(refund.mchid.as_str());
     let merchant = merchant.ok_or_else(|| SubmitError::MerchantUnknown(refund.mchid.to_string()))?;
     let frozen = refund.frozen_request.as_deref().ok_or(SubmitError::NotSendable(GatewayError::FrozenBroken))?;
+    crash::point(Point::RefundSubmitBeforeCall);
     let refused = match gateway::apply(app, merchant, &refund, frozen).await {
-        Ok((message, told)) => return believe(app, &refund, message, told).await,
+        Ok((message, told)) => {
+            crash::point(Point::RefundSubmitAfterAnswer);
+            let outcome = believe(app, &refund, message, told).await;
+            crash::point(Point::RefundSubmitSettled);
+            return outcome;
+        }
         Err(error) => error,
     };
     let tried = Try { app, refund: &refund, at: now };

@@ -18,6 +18,7 @@ use crate::{
     attention::{self, Reason},
     background::Background,
     clock::{from_ms, ms, random},
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     event,
     http::chain,
@@ -110,10 +111,14 @@ impl Runner {
                 if look.has_events {
                     store::derive(tx, now_ms)?;
                 }
+                crash::point(Point::WebhookBeforeClaim);
                 store::claim(tx, &seal, now_ms, LEASE.as_millis() as i64, &places)
             });
             let claims = claims.await?;
             let launched = claims.len();
+            if launched > 0 {
+                crash::point(Point::WebhookClaimed);
+            }
             claims.into_iter().for_each(|claim| self.send(claim));
             // After events became deliveries, endpoints may be ready that were not before.
             if launched > 0 || !look.has_events {
@@ -181,6 +186,7 @@ async fn attempt(app: &Arc<App>, at_database: &Semaphore, claim: Claim) -> Resul
         }
         None => Err(Failure::EventUnreadable),
     };
+    crash::point(Point::WebhookAfterAnswer);
     let ended = app.now();
     let verdict = state::after(claim.failures, outcome(&answer), ended, u64::from_be_bytes(random(&app.entropy)));
     tracing::debug!(

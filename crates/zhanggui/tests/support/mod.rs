@@ -24,7 +24,7 @@ pub(crate) use node::Node;
 pub(crate) use pusher::{NO_CUSTOMER, Pusher, message, text_message};
 pub(crate) use receiver::{Behaviour, Receiver};
 pub(crate) use shop::{DEMO, DEMO_PUSH, MASTER_KEY, OTHER, PushKeys, Shop, VECTORS};
-pub(crate) use world::{Engine, World, figure, run};
+pub(crate) use world::{Engine, World, figure, run, seed};
 
 /// Makes `sqlite::name` and `postgres::name` out of each `async fn name(world: &mut World)`. A function that is not
 /// listed is unused code, which the compiler reports.

@@ -80,7 +80,7 @@ pub(crate) fn figure(variable: &str, default: usize) -> usize {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a run is replayed by naming its seed in the environment")]
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let given = std::env::var("ZHANGGUI_TEST_SEED").ok().and_then(|text| text.parse().ok());
     given.unwrap_or_else(|| RandomState::new().hash_one(0) >> 16)
 }
