@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use weixin::{
     ApiV3Key, AppId, Body, Fen, MchId, NonceStr, NotifyUrl, OpenId, OrderAmount, OutRefundNo, OutTradeNo, PrepayId,
-    TransactionId,
+    RefundReason, TransactionId,
     pay::{
         RefundState, RequestPayment, TradeState,
         v3::{
@@ -173,7 +173,7 @@ fn calls_have_the_bytes_of_the_vectors() {
     let refund = RefundRequest {
         payment: PaymentNo::OutTradeNo(number("T20260301000001")),
         out_refund_no: OutRefundNo::parse("R20260301000001").unwrap(),
-        reason: Some("商品缺货".to_owned()),
+        reason: Some(RefundReason::parse("商品缺货").unwrap()),
         notify_url: NotifyUrl::parse("https://shop.example.com/wx/pay/refund-notify").unwrap(),
         amount: RefundAmount {
             refund: OrderAmount::new(Fen::new(500)).unwrap(),
