@@ -362,6 +362,10 @@ impl Simulator {
         self.shared.stop.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+        // Requests and notifications that were under way may have changed something.
+        if let Some(path) = &self.shared.state_file {
+            state_file::save(&self.shared, path).await;
+        }
     }
 }
 
