@@ -67,7 +67,7 @@ use weixin::{AppId, MchId, OpenId};
 
 pub use browser::PhonePage;
 pub use cli::{KeyFileError, RunError, SimArgs, run};
-pub use clock::{Clock, system_clock};
+pub use clock::{Clock, ClockOutOfRange, system_clock};
 pub use customer_service::{
     AgentError, AgentLine, Agents, Allowance, ChatLine, CustomerMessage, ENTERING_ALLOWS, FAILURE_LINE, Grant,
     Handover, MESSAGE_ALLOWS, SESSION_LAPSES_AFTER_S, Said, Sent, Session, Speaker, Waiting, Way,
@@ -131,7 +131,8 @@ impl Simulator {
         world.switches.magic_amounts = options.magic_amounts;
         if let Some(scenario) = options.scenario {
             if let Some(start) = scenario.start {
-                world.move_clock(start.duration_since(world.time((options.clock)())));
+                let base = (options.clock)();
+                world.move_clock(base, start.duration_since(world.time(base)))?;
             }
             world.director = Some(Director::new(scenario, world.time((options.clock)())));
         }
@@ -251,7 +252,10 @@ impl Simulator {
     }
 
     /// Moves the simulator's time on. With [`Delivery::OnDemand`] nothing is sent by that.
-    pub fn advance(&self, by: SignedDuration) -> Timestamp {
+    ///
+    /// # Errors
+    /// It would leave the years 2000 to 2199.
+    pub fn advance(&self, by: SignedDuration) -> Result<Timestamp, ClockOutOfRange> {
         self.shared.advance(by)
     }
 
@@ -358,6 +362,10 @@ impl Simulator {
         self.shared.stop.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+        // Requests and notifications that were under way may have changed something.
+        if let Some(path) = &self.shared.state_file {
+            state_file::save(&self.shared, path).await;
+        }
     }
 }
 
@@ -418,6 +426,9 @@ pub enum StartError {
     /// The state file cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The story begins at a time that the clock cannot show.
+    #[error("the scenario cannot start at its time")]
+    Clock(#[from] ClockOutOfRange),
     /// The TLS listener cannot be made.
     #[error("the TLS listener cannot be made")]
     Tls(#[source] rustls::Error),

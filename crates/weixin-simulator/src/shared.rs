@@ -13,7 +13,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use weixin::MchId;
 
 use crate::{
-    Choice, Clock, Delivery, KeyMode, Ledger, PhoneError, PhonePage, Strictness, UnknownMerchant, pay, wire,
+    Choice, Clock, ClockOutOfRange, Delivery, KeyMode, Ledger, PhoneError, PhonePage, Strictness, UnknownMerchant, pay,
+    wire,
     world::{Switches, World},
 };
 
@@ -64,16 +65,16 @@ impl Shared {
     }
 
     /// Moves the simulator's time on.
-    pub(crate) fn advance(&self, by: SignedDuration) -> Timestamp {
+    pub(crate) fn advance(&self, by: SignedDuration) -> Result<Timestamp, ClockOutOfRange> {
         let mut world = self.world();
-        world.move_clock(by);
+        world.move_clock((self.clock)(), by)?;
         self.play_scenario(&mut world);
         let now = self.time(&world);
         drop(world);
         self.changed();
         self.work.notify_one();
         self.push_work.notify_one();
-        now
+        Ok(now)
     }
 
     pub(crate) fn request_payment(&self, customer: &str, parameters: &Value, choice: Choice) -> Result<(), PhoneError> {

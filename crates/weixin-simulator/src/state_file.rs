@@ -49,23 +49,23 @@ pub(crate) fn load(path: &Path) -> Result<Option<World>, StateError> {
     Ok(Some(world))
 }
 
-/// Writes the state soon after changes, and once more at the end.
+/// Writes the state soon after changes. What happens at the end is for whoever waits for all tasks.
 pub(crate) async fn keep(shared: Arc<Shared>, path: PathBuf) {
     loop {
         tokio::select! {
             () = shared.dirty.notified() => {}
-            () = shared.stop.cancelled() => break,
+            () = shared.stop.cancelled() => return,
         }
         tokio::select! {
             () = tokio::time::sleep(COLLECT) => {}
-            () = shared.stop.cancelled() => break,
+            () = shared.stop.cancelled() => return,
         }
         save(&shared, &path).await;
     }
-    save(&shared, &path).await;
 }
 
-async fn save(shared: &Shared, path: &Path) {
+/// Writes the state now.
+pub(crate) async fn save(shared: &Shared, path: &Path) {
     let json = serde_json::to_vec(&*shared.world());
     let (path, shown) = (path.to_owned(), path.display().to_string());
     let result =

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use weixin::MchId;
 
-use crate::{Attempt, ForgeError, Forger, Shared, Simulator, pay};
+use crate::{Attempt, ClockOutOfRange, ForgeError, Forger, Shared, Simulator, pay};
 
 impl Simulator {
     /// Until this simulated time nobody gets an answer, and every attempt to notify somebody is lost. Phones go on:
@@ -23,7 +23,10 @@ impl Simulator {
     }
 
     /// Makes WeChat's clock jump to this time, ahead or back.
-    pub fn jump_to(&self, time: Timestamp) -> Timestamp {
+    ///
+    /// # Errors
+    /// The time is not of the years 2000 to 2199.
+    pub fn jump_to(&self, time: Timestamp) -> Result<Timestamp, ClockOutOfRange> {
         self.shared.jump_to(time)
     }
 
@@ -43,7 +46,7 @@ impl Simulator {
 }
 
 impl Shared {
-    pub(crate) fn jump_to(&self, time: Timestamp) -> Timestamp {
+    pub(crate) fn jump_to(&self, time: Timestamp) -> Result<Timestamp, ClockOutOfRange> {
         let now = self.time(&self.world());
         self.advance(time.duration_since(now))
     }

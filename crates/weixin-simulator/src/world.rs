@@ -8,6 +8,7 @@ use weixin::{AppId, AppSecret, Fen, MchId};
 
 use crate::{
     Rotation,
+    clock::{self, ClockOutOfRange},
     customer_service::{Conversation, MediaStore},
     fault::Faults,
     login::{Customer, LoginCode},
@@ -240,10 +241,16 @@ impl World {
         base.saturating_add(SignedDuration::from_millis(self.offset_ms)).unwrap_or(base)
     }
 
-    /// Moves the simulator's clock on, or back.
-    pub(crate) fn move_clock(&mut self, by: SignedDuration) {
-        let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.offset_ms = self.offset_ms.saturating_add(by_ms);
+    /// Moves the simulator's clock on, or back, given the time of the base clock.
+    pub(crate) fn move_clock(&mut self, base: Timestamp, by: SignedDuration) -> Result<(), ClockOutOfRange> {
+        let offset_ms = i64::try_from(by.as_millis()).ok().and_then(|by_ms| self.offset_ms.checked_add(by_ms));
+        let offset_ms = offset_ms.ok_or(ClockOutOfRange)?;
+        let moved = base.checked_add(SignedDuration::from_millis(offset_ms)).map_err(|_| ClockOutOfRange)?;
+        if !clock::YEARS.contains(&moved) {
+            return Err(ClockOutOfRange);
+        }
+        self.offset_ms = offset_ms;
+        Ok(())
     }
 
     /// Whether nobody gets an answer now.

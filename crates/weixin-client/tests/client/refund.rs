@@ -138,7 +138,7 @@ async fn a_payment_is_refunded_with_the_certificate_and_asked_for_without() {
     let accepted = shop.refund("R-1|a*", 80).await.unwrap();
     assert_eq!((&accepted.state, accepted.refund.get(), accepted.total.get()), (&RefundState::Processing, 80, 1280));
     assert_eq!(shop.state("R-1|a*").await.unwrap(), RefundState::Processing);
-    shop.sim.advance(SignedDuration::from_secs(3));
+    shop.sim.advance(SignedDuration::from_secs(3)).unwrap();
     assert_eq!(shop.state("R-1|a*").await.unwrap(), RefundState::Success);
     assert_eq!(shop.refund("R-1|a*", 80).await.unwrap().refund_id, accepted.refund_id);
     assert_eq!(shop.refund("R-1|a*", 81).await.unwrap_err().refund_refusal(), RefundRefusal::Query);

@@ -294,7 +294,7 @@ async fn lesson_29_a_token_that_somebody_else_replaced_by_force_is_renewed_once(
     app.shop.clock.advance_s(7200 - 200);
     call().await.unwrap();
     assert_eq!(app.shop.count("/cgi-bin/stable_token"), 4);
-    app.shop.sim.advance(SignedDuration::from_secs(200));
+    app.shop.sim.advance(SignedDuration::from_secs(200)).unwrap();
     call().await.unwrap();
     assert_eq!(app.shop.count("/cgi-bin/getcallbackip"), 6, "one call was repeated");
 }

@@ -107,11 +107,12 @@ impl SimArgs {
     }
 }
 
-/// The port after this one; any is any.
+/// The port after this one; any is any, and so is the one after the last.
 fn next_port(mut address: SocketAddr) -> SocketAddr {
-    if let port @ 1..=65_534 = address.port() {
-        address.set_port(port + 1);
-    }
+    address.set_port(match address.port() {
+        0 | u16::MAX => 0,
+        port => port + 1,
+    });
     address
 }
 

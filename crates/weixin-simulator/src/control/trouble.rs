@@ -18,12 +18,12 @@ pub(super) struct ClockCall {
 }
 
 pub(super) fn move_clock(shared: &Shared, call: ClockCall) -> Result<(), Refusal> {
-    match (call.advance_s, call.to) {
-        (Some(seconds), None) => drop(shared.advance(SignedDuration::from_secs(seconds))),
-        (None, Some(time)) => drop(shared.jump_to(time)),
+    let moved = match (call.advance_s, call.to) {
+        (Some(seconds), None) => shared.advance(SignedDuration::from_secs(seconds)),
+        (None, Some(time)) => shared.jump_to(time),
         _ => return refuse(400, "give either advance_s or to"),
-    }
-    Ok(())
+    };
+    moved.map(drop).or_else(|error| refuse(400, error.to_string()))
 }
 
 #[derive(Deserialize)]

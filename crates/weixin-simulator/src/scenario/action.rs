@@ -51,8 +51,14 @@ impl Action {
                 world.is_active(&key, now);
                 world.says_text(shared, now, &key, text);
             }
-            Self::AdvanceS(seconds) => world.move_clock(SignedDuration::from_secs(*seconds)),
-            Self::JumpTo(time) => world.move_clock(time.duration_since(now)),
+            Self::AdvanceS(seconds) => {
+                let moved = world.move_clock((shared.clock)(), SignedDuration::from_secs(*seconds));
+                return moved.map_err(|error| error.to_string());
+            }
+            Self::JumpTo(time) => {
+                let moved = world.move_clock((shared.clock)(), time.duration_since(now));
+                return moved.map_err(|error| error.to_string());
+            }
             Self::OutageS(seconds) => {
                 let until = now.saturating_add(SignedDuration::from_secs(i64::from(*seconds)));
                 world.switches.outage_until = Some(until.unwrap_or(Timestamp::MAX));

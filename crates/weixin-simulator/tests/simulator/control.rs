@@ -49,6 +49,26 @@ async fn the_clock_can_be_read_and_moved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_would_leave_its_years_stays_where_it_was_and_says_so() {
+    let stage = Stage::new().await;
+    for moved in [
+        json!({ "advance_s": 359_999_996_400_i64 }),
+        json!({ "advance_s": i64::MAX }),
+        json!({ "advance_s": i64::MIN }),
+        json!({ "to": "9999-12-30T22:00:00Z" }),
+        json!({ "to": "1999-12-31T23:59:59Z" }),
+    ] {
+        let (status, refused) = stage.post_json("/_sim/clock", moved.clone()).await;
+        assert_eq!(status, 400, "{moved}");
+        assert!(refused["error"]["message"].as_str().unwrap().contains("2199"), "{refused}");
+    }
+    assert_eq!(stage.sim.now(), start_time());
+    let (_, moved) = stage.post_json("/_sim/clock", json!({ "to": "2199-12-31T23:59:59Z" })).await;
+    assert_eq!(moved["now"], "2199-12-31T23:59:59Z");
+    stage.paid(stage.order("ORD000001")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn faults_can_be_ordered_and_forgotten() {
     let stage = Stage::new().await;
     let fault = json!({ "path": "/pay/unifiedorder", "times": 2, "kind": { "err_code": "SYSTEMERROR" } });

@@ -1,6 +1,10 @@
 //! The same seed gives the same bytes, and the state outlives the process.
 
-use weixin_simulator::{NotificationState, Options, Simulator, StartError};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use weixin_simulator::{DEMO_APPID, NotificationState, Options, Simulator, StartError};
 
 use crate::support::{Merchant, Stage, options, session_path, start_time};
 
@@ -66,6 +70,30 @@ async fn the_state_file_carries_everything_over_a_restart() {
     assert_eq!(stage.sim.now().duration_since(start_time()).as_secs(), 75);
     let ledger = stage.sim.ledger();
     assert!(matches!(ledger.payment("OPEN000001").unwrap().notification, Some(NotificationState::Pending { .. })));
+}
+
+#[tokio::test]
+async fn what_a_request_changes_while_the_simulator_stops_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let with_file = || Options { state_file: Some(directory.path().join("state.json")), ..options(1) };
+    let stage = Stage::with(with_file()).await;
+    let body = format!(r#"{{"appid":"{DEMO_APPID}","customer":"the last one"}}"#);
+    let mut stream = TcpStream::connect(stage.sim.base_url().strip_prefix("http://").unwrap()).await.unwrap();
+    let head = format!(
+        "POST /_sim/wx/login HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         expect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100", "the request is under way");
+    let ((), sent) = tokio::join!(stage.sim.shutdown(), stream.write_all(body.as_bytes()));
+    sent.unwrap();
+
+    let stage = Stage::with(with_file()).await;
+    let status = stage.get_json("/_sim/status").await;
+    assert!(status["customers"].to_string().contains("the last one"), "{status}");
 }
 
 #[cfg(unix)]

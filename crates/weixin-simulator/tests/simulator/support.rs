@@ -62,7 +62,7 @@ impl Stage {
     }
 
     pub(crate) fn advance_s(&self, seconds: i64) {
-        self.sim.advance(SignedDuration::from_secs(seconds));
+        self.sim.advance(SignedDuration::from_secs(seconds)).unwrap();
     }
 
     /// An order as any SDK would send it, without signature.

@@ -120,11 +120,12 @@ impl Loopback {
     }
 }
 
-/// Code and sentence of an error of the server; of others all that they said.
+/// Code and sentence of an error of the server, the sentence of one of WeChat's control API; of others all that they said.
 fn problem(text: &str) -> String {
     let problem: Value = serde_json::from_str(text).unwrap_or_default();
-    match (problem["code"].as_str(), problem["detail"].as_str()) {
-        (Some(code), Some(detail)) => format!("{code}: {detail}"),
+    match (problem["code"].as_str(), problem["detail"].as_str(), problem["error"]["message"].as_str()) {
+        (Some(code), Some(detail), _) => format!("{code}: {detail}"),
+        (_, _, Some(sentence)) => sentence.to_owned(),
         _ => text.to_owned(),
     }
 }

@@ -245,6 +245,9 @@ fn the_clock_of_server_and_wechat_is_one_and_moves_together() {
     assert!(now.duration_since(created).as_secs() < 3_600, "{created} is by the moved clock");
     let text = printed(&dev.run(&["sim", "clock", "-26h"]));
     assert!(text.contains("(0 s ahead"), "{text}");
+    let said = complaint(&dev.run(&["sim", "clock", "+99999999h"]));
+    assert!(said.contains("the clock goes from 2000") && !said.contains('{'), "{said}");
+    assert_eq!(offset(&dev.run(&["sim", "clock", "--json"])), 0);
 }
 
 /// A `listen` to messages. It ends with the test.

@@ -115,7 +115,7 @@ async fn events_of_virtual_payment_are_acknowledged_or_come_fifteen_times() {
     let (stage, server) = secure([Reply::Made(not_delivered)]).await;
     let number = stage.sim.push_event(&appid(), goods()).unwrap();
     while let Some(due_at) = stage.sim.next_due() {
-        stage.sim.advance(due_at.duration_since(stage.sim.now()));
+        stage.sim.advance(due_at.duration_since(stage.sim.now())).unwrap();
         stage.sim.deliver_due().await;
     }
     assert_eq!(state(&stage, number), PushState::GivenUp);
@@ -131,7 +131,7 @@ async fn an_event_that_is_not_taken_is_repeated_like_a_message() {
     let (stage, server) = secure([Reply::Body("no")]).await;
     stage.sim.push_event(&appid(), PushEvent::sample("debug_demo").unwrap()).unwrap();
     while let Some(due_at) = stage.sim.next_due() {
-        stage.sim.advance(due_at.duration_since(stage.sim.now()));
+        stage.sim.advance(due_at.duration_since(stage.sim.now())).unwrap();
         stage.sim.deliver_due().await;
     }
     assert_eq!(server.received().len(), 1 + PUSH_REPEATS);

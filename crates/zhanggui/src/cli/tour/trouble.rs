@@ -87,7 +87,7 @@ async fn is(stage: &Stage, zhou: &Customer, order: &str, state: &str) -> Result<
 
 /// So many seconds later the server does what is due.
 async fn later(stage: &Stage, seconds: i64) -> Result<(), String> {
-    stage.simulator.advance(SignedDuration::from_secs(seconds));
+    stage.simulator.advance(SignedDuration::from_secs(seconds)).map_err(|error| error.to_string())?;
     stage.work().await.map(drop)
 }
 
