@@ -70,6 +70,7 @@ pub(crate) async fn judge(stage: Arc<Stage>, told: Vec<Told>) -> Verdict {
     stage.stop_time();
     let database = stage.open().await;
     let orders = rows(&database, "SELECT id, state FROM shop_order").await;
+    let tries = rows(&database, "SELECT out_trade_no, order_id FROM payment").await;
     let payments = rows(&database, PAYMENTS).await;
     let refunds = rows(&database, REFUNDS).await;
     let events = rows(&database, "SELECT id, subject, sequence FROM event ORDER BY position").await;
@@ -77,6 +78,7 @@ pub(crate) async fn judge(stage: Arc<Stage>, told: Vec<Told>) -> Verdict {
     database.close().await;
 
     compare_orders(&told, &orders);
+    compare_tries(&stage, &told, &tries);
     let not_kept = compare_payments(&stage, &payments, &refunds);
     compare_refunds(&stage, &told, &refunds);
     let letters = compare_events(&stage, &events);
@@ -124,6 +126,17 @@ fn compare_orders(told: &[Told], orders: &[Row]) {
     }
     let wanted: HashSet<_> = told.iter().map(|told| &told.order).collect();
     assert_eq!(orders.len(), wanted.len(), "an order was made twice");
+}
+
+/// WeChat knows the numbers that are written down here, and nobody was given a second one that could be paid beside the first.
+fn compare_tries(stage: &Stage, told: &[Told], tries: &[Row]) {
+    let ours: HashSet<_> = tries.iter().map(|row| text(row, "out_trade_no").to_owned()).collect();
+    let theirs: HashSet<_> = stage.sim.ledger().payments.into_iter().map(|payment| payment.out_trade_no).collect();
+    assert_eq!(ours, theirs, "the numbers here (left) and at WeChat (right)");
+    for told in told {
+        let numbers = tries.iter().filter(|row| text(row, "order_id") == told.order).count();
+        assert_eq!(numbers, told.tries, "the numbers of {}", told.order);
+    }
 }
 
 /// What is paid at WeChat is paid here; of an order at most one payment is kept, and every other one has gone back, once.

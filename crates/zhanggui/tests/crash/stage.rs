@@ -15,7 +15,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use weixin_simulator::{Options, Simulator, Strictness};
+use weixin_simulator::{Fault, FaultKind, NOTIFICATION, Options, Simulator, Strictness};
 use zhanggui::{
     clock::Entropy,
     config::{Api, Config, empty_environment},
@@ -36,6 +36,9 @@ const STEP_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a refund takes at WeChat: long enough to be asked for.
 const REFUND_AFTER_S: u32 = 90;
+
+/// So many of a thousand messages are struck by each kind of trouble.
+const TROUBLE_PER_MILLE: u16 = 20;
 
 /// How long everybody waits before trying again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -62,7 +65,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) async fn start(seed: u64, versions: Versions, dies_at: Option<Point>) -> Arc<Self> {
+    pub(crate) async fn start(seed: u64, versions: Versions, dies_at: Option<(Point, usize)>) -> Arc<Self> {
         // Only the first shop of the process installs it.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
@@ -126,6 +129,18 @@ impl Stage {
             self.http.request(Method::POST, "/v1/login").json(&body)
         };
         self.answer_of(made).await.json(200)["token"].as_str().unwrap().to_owned()
+    }
+
+    /// From now on some calls and some answers are lost on the way, and some notifications are lost or come twice.
+    pub(crate) fn trouble(&self) {
+        let always = |fault: Fault| fault.per_mille(TROUBLE_PER_MILLE).times(u32::MAX);
+        for kind in [FaultKind::Lost, FaultKind::Twice] {
+            self.sim.inject(always(Fault::on(NOTIFICATION, kind)));
+        }
+        for kind in [FaultKind::NoAnswerBefore, FaultKind::NoAnswerAfter, FaultKind::HalfAnswer, FaultKind::Status(502)]
+        {
+            self.sim.inject(always(Fault::new(kind)));
+        }
     }
 
     /// What the simulator's control API says.

@@ -38,6 +38,8 @@ pub(crate) struct Told {
     pub(crate) order: String,
     /// The state in which the order has to end.
     pub(crate) state: Option<&'static str>,
+    /// How many numbers WeChat has to know for it, however often somebody pressed "pay".
+    pub(crate) tries: usize,
     pub(crate) refunds: Vec<String>,
     /// What was sent under a key, and the answer that somebody got.
     pub(crate) answers: Vec<Sent>,
@@ -165,7 +167,8 @@ impl<'a> Actor<'a> {
             Story::GivenUp | Story::LeftToExpire | Story::PaidTooLate => Some("closed"),
             Story::Race => None,
         };
-        let told = Told { order: String::new(), state, refunds: Vec::new(), answers: Vec::new() };
+        let tries = if story == Story::PaidTwice { 2 } else { 1 };
+        let told = Told { order: String::new(), state, tries, refunds: Vec::new(), answers: Vec::new() };
         let mut actor = Self { stage, phone, customer, token, number, told };
         actor.told.order = actor.send_once(by, "/v1/orders".to_owned(), "order", body).await;
         actor
