@@ -145,6 +145,10 @@ fn elsewhere(
                 keep(tx, app, now, message, &payment.mchid, told, known, None)?;
                 confirm(tx, now, &payment.mchid, told)?;
             }
+            if told.state == RefundState::Abnormal {
+                let detail = "WeChat cannot credit a refund that was made elsewhere";
+                attention::raise(tx, app, now, &payment.id, Reason::RefundAbnormal, detail)?;
+            }
             return Ok(Settled::UnderWay);
         }
     };

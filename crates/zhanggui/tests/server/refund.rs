@@ -489,6 +489,7 @@ async fn a_refund_that_was_made_elsewhere_is_asked_for_until_it_has_ended(world:
     let told = made_elsewhere(world, &order).await;
     let (letter, number) = (world.letter_v3(&order).await, told.out_refund_no.clone());
     let abnormal = weixin::pay::Refund { state: weixin::pay::RefundState::Abnormal, success_time: None, ..told };
+    world.expect_attention("refund_abnormal");
     world.attacker().notify_v3(DEMO.mchid, &letter.refund(&abnormal)).await.accepted_v3();
     world.run_jobs().await;
     assert_eq!(phone.see(&order).await["refunded"], 0);
