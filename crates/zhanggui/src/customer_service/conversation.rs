@@ -8,12 +8,12 @@ use axum::{
     http::StatusCode,
 };
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use weixin::mini_program::{ErrCode, typing::Command};
 
 use super::{
-    Conversation, Handler,
+    Conversation, Handler, Message, View, message,
     store::{self, conversation::Filter},
 };
 use crate::{
@@ -41,6 +41,15 @@ pub struct Asked {
     limit: Option<i64>,
 }
 
+/// A page of conversations.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ConversationPage {
+    conversations: Vec<View>,
+    /// The cursor for the next page; null after the last one.
+    after: Option<String>,
+    has_more: bool,
+}
+
 /// Lists conversations.
 ///
 /// # Errors
@@ -49,7 +58,7 @@ pub async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     QueryString(asked): QueryString<Asked>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<ConversationPage>, Problem> {
     caller.key_with(Scope::Messages)?;
     let size = PageSize::asked(asked.limit)?;
     let handler = asked.handler.as_deref().map(handler_of).transpose()?;
@@ -63,8 +72,8 @@ pub async fn list(
         cursor_of(time, &last.id)
     });
     let now = app.now();
-    let conversations: Vec<Value> = page.iter().map(|conversation| conversation.view(now)).collect();
-    Ok(Json(json!({ "conversations": conversations, "after": after, "has_more": has_more })))
+    let conversations = page.iter().map(|conversation| conversation.view(now)).collect();
+    Ok(Json(ConversationPage { conversations, after, has_more }))
 }
 
 /// Shows a conversation.
@@ -75,7 +84,7 @@ pub async fn read(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(conversation_id): Path<String>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<View>, Problem> {
     caller.key_with(Scope::Messages)?;
     let conversation = load(&app, &conversation_id).await?;
     Ok(Json(conversation.view(app.now())))
@@ -91,6 +100,15 @@ pub struct MessagesAsked {
     limit: Option<i64>,
 }
 
+/// A page of messages, the latest first.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct MessagePage {
+    messages: Vec<message::View>,
+    /// The cursor for the next page; null after the last one.
+    before: Option<String>,
+    has_more: bool,
+}
+
 /// Lists what was said, the latest first.
 ///
 /// # Errors
@@ -100,7 +118,7 @@ pub async fn messages(
     caller: Caller,
     Path(conversation_id): Path<String>,
     QueryString(asked): QueryString<MessagesAsked>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<MessagePage>, Problem> {
     caller.key_with(Scope::Messages)?;
     let size = PageSize::asked(asked.limit)?;
     if asked.before.as_deref().is_some_and(|id| !id::is(id::Kind::Message, id)) {
@@ -113,8 +131,8 @@ pub async fn messages(
     let mut page = app.database.read(read).await?;
     let has_more = size.cut(&mut page);
     let before = page.last().filter(|_| has_more).map(|last| last.id.clone());
-    let messages: Vec<Value> = page.iter().map(super::Message::view).collect();
-    Ok(Json(json!({ "messages": messages, "before": before, "has_more": has_more })))
+    let messages = page.iter().map(Message::view).collect();
+    Ok(Json(MessagePage { messages, before, has_more }))
 }
 
 /// Who answers from now on.
@@ -134,7 +152,7 @@ pub async fn hand_over(
     caller: Caller,
     Path(conversation_id): Path<String>,
     JsonBody(HandOver { handler }): JsonBody<HandOver>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<View>, Problem> {
     let key = caller.key_with(Scope::Messages)?;
     let handler = handler_of(&handler)?;
     let (changing, now) = (Arc::clone(&app), app.now());
@@ -177,7 +195,7 @@ pub async fn mark_read(
     caller: Caller,
     Path(conversation_id): Path<String>,
     JsonBody(MarkRead { up_to }): JsonBody<MarkRead>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<View>, Problem> {
     caller.key_with(Scope::Messages)?;
     let reading = Arc::clone(&app);
     let change = move |conversation: &mut Conversation, tx: &mut Tx| {

@@ -7,7 +7,6 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::Handler;
 
@@ -65,8 +64,9 @@ impl Direction {
 }
 
 /// What is said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+#[schema(as = MessageContent)]
 pub enum Content {
     /// A text.
     Text {
@@ -183,26 +183,50 @@ impl State {
     }
 }
 
+/// A message as the API and events show it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Message)]
+pub struct View {
+    id: String,
+    conversation: String,
+    /// `in` from the customer, `out` from us.
+    direction: &'static str,
+    #[serde(flatten)]
+    content: Content,
+    /// `received`; of a reply `queued`, `sending`, `sent`, `failed` or `unknown`.
+    state: &'static str,
+    /// WeChat's code, if it refused a reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errcode: Option<i64>,
+    /// Of a customer's message: who answers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handler: Option<&'static str>,
+    /// Of a reply: the id of the API key, or `rule:` and the name of the rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author: Option<String>,
+    /// Of a reply: the name that its author gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
+    /// When it was said: by WeChat's clock for customers.
+    said_at: Timestamp,
+    created_at: Timestamp,
+}
+
 impl Message {
     /// The message as the API and events show it.
-    pub fn view(&self) -> Value {
-        // An enum of texts can always be written.
-        let mut view = serde_json::to_value(&self.content).unwrap_or_default();
-        view["id"] = json!(self.id);
-        view["conversation"] = json!(self.conversation_id);
-        view["direction"] = json!(self.direction.as_str());
-        view["state"] = json!(self.state.as_str());
-        view["said_at"] = json!(self.said);
-        view["created_at"] = json!(self.created);
-        let mut set = |name: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                view[name] = value;
-            }
-        };
-        set("handler", self.handler.map(|handler| json!(handler.as_str())));
-        set("author", self.author.as_ref().map(|author| json!(author)));
-        set("client_id", self.client_id.as_ref().map(|client_id| json!(client_id)));
-        set("errcode", self.state.errcode().map(|errcode| json!(errcode)));
-        view
+    pub fn view(&self) -> View {
+        View {
+            id: self.id.clone(),
+            conversation: self.conversation_id.clone(),
+            direction: self.direction.as_str(),
+            content: self.content.clone(),
+            state: self.state.as_str(),
+            errcode: self.state.errcode(),
+            handler: self.handler.map(Handler::as_str),
+            author: self.author.clone(),
+            client_id: self.client_id.clone(),
+            said_at: self.said,
+            created_at: self.created,
+        }
     }
 }

@@ -21,7 +21,7 @@ mod store;
 mod unanswered;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
 use weixin::{AppId, OpenId, mini_program::BusinessId};
 
 use self::allowance::Allowance;
@@ -93,25 +93,58 @@ pub struct Conversation {
     pub created: Timestamp,
 }
 
+/// A conversation as the API and events show it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Conversation)]
+pub struct View {
+    id: String,
+    appid: String,
+    /// Our id of the customer.
+    customer: String,
+    /// The sub-merchant that the customer talks to, if the app has some.
+    business_id: Option<String>,
+    /// Who answers the next message: `wechat`, `desk` or `bot`.
+    handler: &'static str,
+    /// Where the customer last entered from; the page chooses it, so anybody can.
+    session_from: Option<String>,
+    /// How many messages nobody of us has read.
+    unread: i64,
+    /// Since when the customer waits for an answer of ours.
+    waiting_since: Option<Timestamp>,
+    /// When a message was last forwarded to WeChat's agents. While they have the session, WeChat sends us nothing.
+    forwarded_at: Option<Timestamp>,
+    reply_allowance: AllowanceView,
+    last_message_at: Timestamp,
+    created_at: Timestamp,
+}
+
+/// How many replies WeChat still takes, and until when.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = ReplyAllowance)]
+struct AllowanceView {
+    left: i64,
+    until: Option<Timestamp>,
+}
+
 impl Conversation {
     /// The conversation as the API and events show it.
-    pub fn view(&self, now: Timestamp) -> Value {
-        json!({
-            "id": self.id,
-            "appid": self.appid,
-            "customer": self.customer_id,
-            "business_id": self.business_id.as_ref().map(BusinessId::as_str),
-            "handler": self.handler.as_str(),
-            "session_from": self.session_from,
-            "unread": self.unread,
-            "waiting_since": self.waiting_since,
-            "forwarded_at": self.forwarded,
-            "reply_allowance": {
-                "left": self.allowance.left_at(now),
-                "until": (self.allowance != Allowance::NONE).then_some(self.allowance.until),
+    pub fn view(&self, now: Timestamp) -> View {
+        View {
+            id: self.id.clone(),
+            appid: self.appid.to_string(),
+            customer: self.customer_id.clone(),
+            business_id: self.business_id.as_ref().map(|id| id.as_str().to_owned()),
+            handler: self.handler.as_str(),
+            session_from: self.session_from.clone(),
+            unread: self.unread,
+            waiting_since: self.waiting_since,
+            forwarded_at: self.forwarded,
+            reply_allowance: AllowanceView {
+                left: self.allowance.left_at(now),
+                until: (self.allowance != Allowance::NONE).then_some(self.allowance.until),
             },
-            "last_message_at": self.last_message,
-            "created_at": self.created,
-        })
+            last_message_at: self.last_message,
+            created_at: self.created,
+        }
     }
 }

@@ -15,8 +15,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use weixin::{
     AppId,
     mini_program::{
@@ -200,6 +199,15 @@ pub struct ForApp {
     appid: Option<String>,
 }
 
+/// A picture that was taken.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Picture)]
+pub struct Uploaded {
+    id: String,
+    content_type: &'static str,
+    length_bytes: usize,
+}
+
 /// `POST /v1/pictures`: takes a picture that is to be sent. The body is the file.
 ///
 /// # Errors
@@ -209,7 +217,7 @@ pub async fn upload(
     caller: Caller,
     QueryString(for_app): QueryString<ForApp>,
     RawBody(bytes): RawBody,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Uploaded>), Problem> {
     caller.key_with(Scope::Messages)?;
     let mini_program = app.asked_app(for_app.appid.as_deref())?;
     let inspected = Inspected::inspect(&bytes).map_err(|error| {
@@ -225,8 +233,7 @@ pub async fn upload(
             store::picture::insert_kept(tx, &writing, &picture, appid.as_str(), content, now)
         })
         .await?;
-    let view = json!({ "id": id, "content_type": content_type, "length_bytes": length });
-    Ok((StatusCode::CREATED, Json(view)))
+    Ok((StatusCode::CREATED, Json(Uploaded { id, content_type, length_bytes: length })))
 }
 
 /// `GET /v1/pictures/{id}`: the picture. Its type is what its bytes say, and a browser is told to run nothing in it.

@@ -24,7 +24,7 @@ use weixin::{
 
 use super::{
     conversation,
-    message::{Content, Message},
+    message::{Content, Message, View},
     picture, send, store,
 };
 use crate::{
@@ -44,7 +44,7 @@ pub async fn post(
     caller: Caller,
     Path(conversation_id): Path<String>,
     JsonBody(body): JsonBody<Map<String, Value>>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<View>), Problem> {
     let key = caller.key_with(Scope::Messages)?;
     let conversation_id = conversation::checked_id(&conversation_id)?;
     let draft = Draft::read(body)?;

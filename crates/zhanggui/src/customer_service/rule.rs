@@ -15,8 +15,9 @@ pub const RULES_MAX: usize = 100;
 const KEYWORDS_MAX: usize = 50;
 
 /// A rule as people write it: in the configuration, in the API and in the database.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Rule)]
 pub struct Draft {
     /// Names the rule in logs, events and errors.
     pub name: String,

@@ -42,7 +42,7 @@ pub struct OfApp {
 }
 
 /// Rules as the API shows and takes them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Rules {
     /// Names of the rules in the configuration; they are asked first.
     configured: Vec<String>,
@@ -67,8 +67,9 @@ pub async fn read(
 }
 
 /// What is set.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ReplaceRules)]
 pub struct Replace {
     rules: Vec<Draft>,
 }

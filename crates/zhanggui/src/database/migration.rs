@@ -23,11 +23,7 @@ pub(super) const TREE: &[Migration] = &[
     Migration { number: 2, name: "customer_service", sql: include_str!("migrations/0002_customer_service.sql") },
     Migration { number: 3, name: "money", sql: include_str!("migrations/0003_money.sql") },
     Migration { number: 4, name: "merchant", sql: include_str!("migrations/0004_merchant.sql") },
-    Migration {
-        number: 5,
-        name: "subscribe_message_number",
-        sql: include_str!("migrations/0005_subscribe_message_number.sql"),
-    },
+    Migration { number: 5, name: "look_ups", sql: include_str!("migrations/0005_look_ups.sql") },
 ];
 
 /// What `migrate` did.

@@ -1,6 +1,6 @@
 //! What happened, for the merchant's own systems: one event for each transition, written in its transaction.
 //!
-//! An event belongs to a subject (an order, a conversation) and has a `sequence` there without gaps; its data are a full
+//! An event belongs to a subject (an order, a conversation, …) and has a `sequence` there without gaps; its data are a full
 //! snapshot. `GET /v1/events` lists them by cursor or streams them as `text/event-stream`; both can be resumed, because
 //! events appear in the order of their commits.
 
@@ -118,7 +118,7 @@ pub struct Event {
     pub id: String,
     /// What happened.
     pub r#type: String,
-    /// The id of the order or conversation.
+    /// The id of the order, conversation, customer or webhook, or an `appid`.
     pub subject: String,
     /// Counts the events of the subject from 1, without gaps.
     pub sequence: i64,

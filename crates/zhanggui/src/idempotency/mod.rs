@@ -32,7 +32,7 @@ use crate::{
 pub use request::{Creating, CreatingBare};
 
 /// How long an answer is kept at least.
-pub const KEPT: SignedDuration = SignedDuration::from_hours(48);
+const KEPT: SignedDuration = SignedDuration::from_hours(48);
 
 /// So many old answers are forgotten in one transaction.
 const FORGOTTEN_AT_ONCE: i64 = 1000;

@@ -64,6 +64,21 @@ fn every_reference_has_its_schema_and_every_call_a_success() {
 }
 
 #[test]
+fn every_body_and_every_answer_tells_its_fields() {
+    let document = document();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let answers = operation["responses"].as_object().unwrap().values();
+            for content in answers.chain([&operation["requestBody"]]).map(|body| &body["content"]["application/json"]) {
+                let schema = &content["schema"];
+                let is_told = ["$ref", "properties", "oneOf"].iter().any(|key| !schema[*key].is_null());
+                assert!(content.is_null() || is_told, "{method} {path}: {schema}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_page_shows_every_call_and_no_markup_of_others() {
     let document = json!({
         "info": { "description": "<script>alert(1)</script>" },

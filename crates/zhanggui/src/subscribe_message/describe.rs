@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::request::Request;
+use super::{View, request::Request};
 use crate::{
     api_key::Scope,
     openapi::{Book, Who},
@@ -18,6 +18,6 @@ pub(crate) fn describe(book: &mut Book) {
         "Sends a subscribe message to the customer of an order, once.",
     )
     .body::<Request>(json!({ "name": "shipped", "values": { "tracking_no": "SF1234567890" } }))
-    .gives_free(201, "The message.", &json!({ "type": "object" }))
-    .gives_free(200, "The message that was asked for before.", &json!({ "type": "object" }));
+    .gives::<View>(201, "The message.")
+    .gives::<View>(200, "The message that was asked for before.");
 }

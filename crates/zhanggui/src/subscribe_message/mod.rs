@@ -14,7 +14,8 @@ mod store;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use weixin::push::SubscribeResult;
 
 use crate::{
@@ -95,17 +96,31 @@ impl State {
     }
 }
 
+/// A message as the API and events show it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = SubscribeMessage)]
+pub struct View {
+    order: String,
+    name: String,
+    values: BTreeMap<String, String>,
+    /// `queued`, `sending`, `sent`, `failed` or `unknown`.
+    state: &'static str,
+    /// WeChat's code, if it refused.
+    errcode: Option<i64>,
+    created_at: Timestamp,
+}
+
 impl SubscribeMessage {
     /// The message as the API and events show it.
-    pub fn view(&self) -> Value {
-        json!({
-            "order": self.order_id,
-            "name": self.name,
-            "values": self.values,
-            "state": self.state.as_str(),
-            "errcode": self.state.errcode(),
-            "created_at": self.created,
-        })
+    pub fn view(&self) -> View {
+        View {
+            order: self.order_id.clone(),
+            name: self.name.clone(),
+            values: self.values.clone(),
+            state: self.state.as_str(),
+            errcode: self.state.errcode(),
+            created_at: self.created,
+        }
     }
 }
 

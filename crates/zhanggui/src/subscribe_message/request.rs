@@ -8,9 +8,8 @@ use axum::{
     http::StatusCode,
 };
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::{content::Facts, queue, send, store};
+use super::{View, content::Facts, queue, send, store};
 use crate::{
     api_key::Scope,
     app::App,
@@ -46,7 +45,7 @@ pub async fn request(
     caller: Caller,
     Path(order_id): Path<String>,
     JsonBody(request): JsonBody<Request>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<View>), Problem> {
     caller.key_with(Scope::Messages)?;
     if request.values.len() > VALUES_MAX || request.values.values().any(|value| value.len() > VALUE_BYTES_MAX) {
         let detail = format!("Send at most {VALUES_MAX} values of at most {VALUE_BYTES_MAX} bytes.");

@@ -13,7 +13,7 @@ use weixin::{
 };
 use weixin_simulator::{Choice, Fault, FaultKind, NOTIFICATION};
 
-use crate::support::{DEMO, Engine, Phone, Reply, World, on_both_databases};
+use crate::support::{DEMO, Phone, Reply, World, on_both_databases};
 
 on_both_databases!(
     a_second_press_gives_the_same_prepay_id_freshly_signed,
@@ -31,6 +31,7 @@ on_both_databases!(
     every_documented_code_is_followed_by_the_right_number,
     a_payment_that_wechat_knows_as_paid_is_found_paid_by_the_press,
     a_payment_that_was_closed_at_wechat_is_followed_by_a_new_one,
+    ; on_postgres:
     presses_at_two_servers_make_one_payment,
 );
 
@@ -289,9 +290,6 @@ async fn a_payment_that_was_closed_at_wechat_is_followed_by_a_new_one(world: &mu
 }
 
 async fn presses_at_two_servers_make_one_payment(world: &mut World) {
-    if world.engine == Engine::Sqlite {
-        return;
-    }
     let phone = world.phone("li").await;
     let second = world.second_node().await;
     let other = Phone { http: second.http.clone(), ..phone.clone() };

@@ -7,7 +7,7 @@ use weixin::pay::v2::{Call as _, order_query::OrderQuery, unified_order::Unified
 use weixin_simulator::{Choice, Fault, FaultKind, NOTIFICATION};
 use zhanggui::job;
 
-use crate::support::{DEMO, Engine, Phone, World, on_both_databases};
+use crate::support::{DEMO, Phone, World, on_both_databases};
 
 on_both_databases!(
     a_notification_alone_marks_nothing_paid_before_the_query,
@@ -25,8 +25,9 @@ on_both_databases!(
     lesson_17_wechat_gets_exactly_the_reply_that_it_understands,
     lesson_18_nothing_slow_happens_before_the_answer,
     a_query_that_fails_is_repeated_by_its_job,
-    fifty_notifications_at_two_servers_are_one_payment,
     paying_after_the_expiry_here_is_still_paid,
+    ; on_postgres:
+    fifty_notifications_at_two_servers_are_one_payment,
 );
 
 /// An order that the customer has paid at WeChat.
@@ -296,10 +297,6 @@ async fn a_query_that_fails_is_repeated_by_its_job(world: &mut World) {
 }
 
 async fn fifty_notifications_at_two_servers_are_one_payment(world: &mut World) {
-    if world.engine == Engine::Sqlite {
-        // One file, one server.
-        return;
-    }
     let (phone, order) = paid_at_wechat(world).await;
     let second = world.second_node().await;
     let letter = world.letter(&order).await.xml();

@@ -16,7 +16,7 @@ use zhanggui::{
     webhook,
 };
 
-use crate::support::{Behaviour, Engine, Merchant, Node, Receiver, World, on_both_databases};
+use crate::support::{Behaviour, Merchant, Node, Receiver, World, on_both_databases};
 
 on_both_databases!(
     an_event_arrives_signed_and_once,
@@ -34,11 +34,12 @@ on_both_databases!(
     a_slow_endpoint_delays_no_other,
     as_many_endpoints_as_there_may_be_are_told_at_once,
     a_node_that_dies_while_it_sends_leaves_nothing_unsent,
-    two_nodes_send_every_event_once_and_in_order,
     an_endpoint_that_is_deleted_while_it_is_called_is_gone,
     one_event_or_a_range_is_sent_again_in_order,
     what_was_delivered_is_forgotten_after_a_month_and_dead_letters_are_not,
     an_event_of_a_killed_transaction_is_never_sent,
+    ; on_postgres:
+    two_nodes_send_every_event_once_and_in_order,
 );
 
 pub(crate) struct Endpoint {
@@ -453,10 +454,6 @@ async fn a_node_that_dies_while_it_sends_leaves_nothing_unsent(world: &mut World
 }
 
 async fn two_nodes_send_every_event_once_and_in_order(world: &mut World) {
-    if world.engine == Engine::Sqlite {
-        // One file, one server.
-        return;
-    }
     let receiver = Receiver::start().await;
     Endpoint::new(world, &receiver, &[]).await;
     let second = world.second_node().await;

@@ -20,6 +20,7 @@ on_both_databases!(
     there_are_not_more_endpoints_than_can_be,
     endpoints_are_listed_by_pages_the_newest_first,
     deliveries_are_listed_by_pages,
+    a_disabled_endpoint_gets_its_trial_once_it_is_enabled,
     an_endpoint_can_be_tried_and_no_other_is_told_even_if_everything_is_sent_again,
 );
 
@@ -276,4 +277,19 @@ async fn an_endpoint_can_be_tried_and_no_other_is_told_even_if_everything_is_sen
     webhook::run_due(&world.node().app).await.unwrap();
     let ids = |receiver: &Receiver| receiver.take().into_iter().map(|letter| letter.id).collect::<Vec<_>>();
     assert_eq!((ids(&tried), ids(&other)), (vec![letter.id], vec![first]));
+}
+
+async fn a_disabled_endpoint_gets_its_trial_once_it_is_enabled(world: &mut World) {
+    let receiver = Receiver::start().await;
+    let endpoint = Endpoint::new(world, &receiver, &[]).await;
+    let change = async |state: &str| {
+        let body = json!({ "state": state });
+        endpoint.owner.send(Method::PATCH, &endpoint.path(""), &body).await.json(200);
+    };
+    change("disabled").await;
+    let sent = endpoint.owner.post(&endpoint.path("/test"), &json!({})).await.json(202);
+    assert_eq!(webhook::run_due(&world.node().app).await.unwrap(), 0);
+    change("enabled").await;
+    assert_eq!(webhook::run_due(&world.node().app).await.unwrap(), 1);
+    assert_eq!(receiver.received()[0].id, sent["event"]);
 }

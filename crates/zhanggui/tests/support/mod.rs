@@ -26,10 +26,14 @@ pub(crate) use receiver::{Behaviour, Receiver};
 pub(crate) use shop::{DEMO, DEMO_PUSH, MASTER_KEY, OTHER, PushKeys, Shop, VECTORS};
 pub(crate) use world::{Engine, World, figure, run, seed};
 
-/// Makes `sqlite::name` and `postgres::name` out of each `async fn name(world: &mut World)`. A function that is not
-/// listed is unused code, which the compiler reports.
+/// Makes `sqlite::name` and `postgres::name` out of each `async fn name(world: &mut World)`, and only the latter out of those
+/// behind `on_postgres:`, for which one file is not enough. A function that is not listed is unused code, which the compiler
+/// reports.
 macro_rules! on_both_databases {
     ($($name:ident),* $(,)?) => {
+        crate::support::on_both_databases!($($name,)* ; on_postgres:);
+    };
+    ($($name:ident,)* ; on_postgres: $($several:ident),* $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
@@ -41,6 +45,11 @@ macro_rules! on_both_databases {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 let test = async |world: &mut crate::support::World| super::$name(world).await;
+                crate::support::run(crate::support::Engine::Postgres, test).await;
+            })*
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $several() {
+                let test = async |world: &mut crate::support::World| super::$several(world).await;
                 crate::support::run(crate::support::Engine::Postgres, test).await;
             })*
         }
