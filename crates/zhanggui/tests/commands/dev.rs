@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
@@ -216,6 +216,42 @@ fn faults_on_the_way_to_the_payment_sheet_cost_a_press_and_nothing_else() {
         assert_eq!(dev.trigger(&["payment", "--fault", fault])["result"]["state"], "paid", "{fault}");
     }
     assert_eq!(dev.trigger(&["cancelled-payment"])["result"]["state"], "open");
+}
+
+/// What WeChat's control API answers.
+fn control(dev: &Dev, path: &str) -> Value {
+    let wechat = dev.announced["wechat"].as_str().unwrap().strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(wechat).unwrap();
+    write!(stream, "GET /_sim/{path} HTTP/1.1\r\nhost: {wechat}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[test]
+fn a_run_that_fails_or_does_not_need_its_fault_takes_it_back() {
+    let dev = Dev::start();
+    let none = serde_json::json!({ "faults": [] });
+    // An order of this amount is refused for good.
+    let said = complaint(&dev.run(&["trigger", "payment", "--amount", "999005", "--fault", "lost-notification"]));
+    assert!(said.contains("error"), "{said}");
+    assert_eq!(control(&dev, "faults"), none);
+    dev.trigger(&["cancelled-payment", "--fault", "lost-notification"]);
+    assert_eq!(control(&dev, "faults"), none);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_cut_short_takes_its_fault_back() {
+    let dev = Dev::start();
+    let arguments = ["trigger", "payment", "--fault", "lost-push"];
+    let mut trigger = zhanggui(dev.folder.path()).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(trigger.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(told.next().unwrap().starts_with("a fault waits"));
+    assert!(Command::new("kill").arg(trigger.id().to_string()).status().unwrap().success());
+    // Whether it was at its end already does not matter.
+    trigger.wait().unwrap();
+    assert_eq!(control(&dev, "faults"), serde_json::json!({ "faults": [] }));
 }
 
 #[test]
