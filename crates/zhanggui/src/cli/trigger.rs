@@ -91,9 +91,14 @@ impl FaultName {
             Self::Busy => {
                 json!({ "path": ORDERS, "kind": { "v3_error": { "status": 429, "code": "FREQUENCY_LIMITED" } } })
             }
-            Self::LostPush => json!({ "path": "push", "kind": "lost" }),
+            Self::LostPush => push_fault("lost"),
         }
     }
+}
+
+/// Strikes the push of the message: the one before it tells that the customer has entered.
+fn push_fault(kind: &str) -> Value {
+    json!({ "path": "push", "kind": kind, "after": 1 })
 }
 
 const ORDERS: &str = "/v3/pay/transactions/jsapi";
@@ -171,7 +176,7 @@ impl Scene {
             Event::Refund => self.refund(amount).await,
             Event::Message => self.message(&arguments.text).await,
             Event::RepeatedPush => {
-                self.arm(json!({ "path": "push", "kind": "twice" })).await?;
+                self.arm(push_fault("twice")).await?;
                 self.message(&arguments.text).await
             }
         }

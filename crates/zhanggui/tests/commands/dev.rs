@@ -267,6 +267,16 @@ fn a_message_that_is_pushed_twice_is_one() {
     let dev = Dev::start();
     let told = dev.trigger(&["repeated-push", "--text", "在吗？"]);
     assert!(told["result"]["msg_id"].is_string(), "{told}");
+    let (mut since, mut pushed) = (0, 0);
+    while pushed < 2 {
+        let wire = control(&dev, &format!("wire?since={since}&wait_s=10"));
+        let exchanges = wire["exchanges"].as_array().unwrap();
+        assert!(!exchanges.is_empty(), "it was pushed {pushed} times");
+        since = exchanges.last().unwrap()["sequence"].as_u64().unwrap();
+        let of_message = |exchange: &&Value| exchange["request_opened"].to_string().contains("在吗");
+        pushed += exchanges.iter().filter(of_message).count();
+    }
+    assert_eq!(pushed, 2);
 }
 
 #[test]
