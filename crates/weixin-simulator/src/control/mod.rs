@@ -13,7 +13,7 @@
 //! | `POST /_sim/clock` | `{advance_s}` or `{to}`, ahead or back | the same, afterwards |
 //! | `GET /_sim/faults` | | the faults that have not struck yet |
 //! | `POST /_sim/faults` | `{path?, times?, after?, per_mille?, about?, kind}`, for example `{"path": "/pay/unifiedorder", "kind": {"err_code": "SYSTEMERROR"}}` `{"kind": "no_answer_after"}` or `{"path": "/v3/pay/transactions/jsapi", "kind": {"v3_error": {"status": 429, "code": "FREQUENCY_LIMITED"}}}`; see [`Fault`] | all faults |
-//! | `DELETE /_sim/faults` | | no faults |
+//! | `DELETE /_sim/faults` | nothing, or a fault as it was ordered | no faults, or those that are left without it |
 //! | `GET /_sim/outage` | | `{outage_until, is_out}` |
 //! | `POST /_sim/outage` | `{for_s}` or `{until}`: nobody gets an answer, and notifications are lost | the same, afterwards |
 //! | `DELETE /_sim/outage` | | it is over |
@@ -162,7 +162,10 @@ async fn route(shared: &Arc<Shared>, request: &Request) -> Result<Value, Refusal
             Ok(faults(shared))
         }
         ("DELETE", "faults") => {
-            shared.world().faults.clear();
+            match request.body.is_empty() {
+                true => shared.world().faults.clear(),
+                false => shared.world().faults.remove(&body(request)?),
+            }
             Ok(faults(shared))
         }
         ("GET", "outage") => Ok(trouble::outage(shared)),

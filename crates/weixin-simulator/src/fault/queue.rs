@@ -36,6 +36,14 @@ impl Faults {
         self.armed.clear();
     }
 
+    /// Forgets the newest rule that is this one, however often it has struck.
+    pub(crate) fn remove(&mut self, fault: &Fault) {
+        let is_it = |armed: &Armed| Fault { times: fault.times, ..armed.fault.clone() } == *fault;
+        if let Some(index) = self.armed.iter().rposition(is_it) {
+            self.armed.remove(index);
+        }
+    }
+
     pub(crate) fn list(&self) -> Vec<&Fault> {
         self.armed.iter().map(|armed| &armed.fault).collect()
     }

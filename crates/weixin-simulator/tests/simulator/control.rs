@@ -69,6 +69,24 @@ async fn a_clock_that_would_leave_its_years_stays_where_it_was_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_fault_can_be_forgotten_however_often_it_has_struck() {
+    let stage = Stage::new().await;
+    let own = json!({ "path": "/pay/unifiedorder", "times": 2, "kind": "html" });
+    for fault in [json!({ "kind": "lost" }), own.clone(), own.clone()] {
+        stage.post_json("/_sim/faults", fault).await;
+    }
+    let struck = stage.http("POST", "/pay/unifiedorder", &[], b"").await;
+    assert!(String::from_utf8_lossy(&struck.body).contains("<html"), "the second rule has struck once");
+    let forgotten = own.to_string();
+    let json_type = [("Content-Type", "application/json")];
+    for left in [2, 1, 1] {
+        let answer = stage.http("DELETE", "/_sim/faults", &json_type, forgotten.as_bytes()).await;
+        assert_eq!(answer.json()["faults"].as_array().unwrap().len(), left);
+    }
+    assert_eq!(stage.get_json("/_sim/faults").await["faults"][0]["kind"], "lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn faults_can_be_ordered_and_forgotten() {
     let stage = Stage::new().await;
     let fault = json!({ "path": "/pay/unifiedorder", "times": 2, "kind": { "err_code": "SYSTEMERROR" } });

@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
     CliError,
     running_dev::{DevFolder, Loopback, RunningDev},
+    serve::interruption,
 };
 use crate::clock::{random, system_entropy};
 
@@ -89,9 +91,14 @@ impl FaultName {
             Self::Busy => {
                 json!({ "path": ORDERS, "kind": { "v3_error": { "status": 429, "code": "FREQUENCY_LIMITED" } } })
             }
-            Self::LostPush => json!({ "path": "push", "kind": "lost" }),
+            Self::LostPush => push_fault("lost"),
         }
     }
+}
+
+/// Strikes the push of the message: the one before it tells that the customer has entered.
+fn push_fault(kind: &str) -> Value {
+    json!({ "path": "push", "kind": kind, "after": 1 })
 }
 
 const ORDERS: &str = "/v3/pay/transactions/jsapi";
@@ -113,24 +120,17 @@ pub(super) async fn run(arguments: &TriggerArgs) -> Result<(), CliError> {
     let dev = arguments.dev.find()?;
     let seed = arguments.seed.unwrap_or_else(|| u32::from_le_bytes(random(&system_entropy())) % 1_000_000);
     let customer = arguments.customer.clone().unwrap_or_else(|| format!("customer-{}", seed % 1_000));
-    let mut scene = Scene { dev, network: Loopback::new()?, customer, json: arguments.json, steps: Vec::new() };
-    if let Some(fault) = arguments.fault {
-        scene.control("faults", fault.fault()).await?;
-        scene.tell(format!("a fault waits: {}", fault.fault()));
-    }
+    let (network, json) = (Loopback::new()?, arguments.json);
+    let mut scene = Scene { dev, network, customer, json, steps: Vec::new(), armed: Vec::new() };
     let amount = arguments.amount.unwrap_or(100 + seed.wrapping_mul(7_919) % 9_900);
-    let result = match arguments.event {
-        Event::Payment => scene.payment(amount, "pay").await?,
-        Event::CancelledPayment => scene.payment(amount, "cancel").await?,
-        Event::LatePayment => scene.late_payment(amount).await?,
-        Event::DoublePayment => scene.double_payment(amount).await?,
-        Event::Refund => scene.refund(amount).await?,
-        Event::Message => scene.message(&arguments.text).await?,
-        Event::RepeatedPush => {
-            scene.control("faults", json!({ "path": "push", "kind": "twice" })).await?;
-            scene.message(&arguments.text).await?
-        }
+    // Listened to from the beginning: whoever stops the run stops its faults, too.
+    let end = interruption();
+    let result = tokio::select! {
+        result = scene.play(arguments, amount) => result,
+        () = end => Err(CliError::Usage("stopped before the end".to_owned())),
     };
+    scene.disarm().await;
+    let result = result?;
     if arguments.json {
         anstream::println!("{}", json!({ "seed": seed, "steps": scene.steps, "result": result }));
     } else {
@@ -146,6 +146,8 @@ struct Scene {
     customer: String,
     json: bool,
     steps: Vec<Step>,
+    /// Faults that may not have struck yet.
+    armed: Vec<Value>,
 }
 
 #[derive(Serialize)]
@@ -159,6 +161,40 @@ impl Scene {
             anstream::println!("{did}");
         }
         self.steps.push(Step { did });
+    }
+
+    async fn play(&mut self, arguments: &TriggerArgs, amount: u32) -> Result<Value, CliError> {
+        if let Some(fault) = arguments.fault {
+            self.arm(fault.fault()).await?;
+            self.tell(format!("a fault waits: {}", fault.fault()));
+        }
+        match arguments.event {
+            Event::Payment => self.payment(amount, "pay").await,
+            Event::CancelledPayment => self.payment(amount, "cancel").await,
+            Event::LatePayment => self.late_payment(amount).await,
+            Event::DoublePayment => self.double_payment(amount).await,
+            Event::Refund => self.refund(amount).await,
+            Event::Message => self.message(&arguments.text).await,
+            Event::RepeatedPush => {
+                self.arm(push_fault("twice")).await?;
+                self.message(&arguments.text).await
+            }
+        }
+    }
+
+    async fn arm(&mut self, fault: Value) -> Result<(), CliError> {
+        self.armed.push(fault.clone());
+        self.control("faults", fault).await.map(drop)
+    }
+
+    /// Takes the faults of this run back, or they would strike somebody else's.
+    async fn disarm(&mut self) {
+        let url = format!("{}faults", self.dev.control);
+        for fault in self.armed.drain(..) {
+            let request = self.network.request(Method::DELETE, &url).json(&fault);
+            // Where nothing answers, no fault waits any more.
+            let _ = self.network.answer_of(request, &url).await;
+        }
     }
 
     async fn control(&self, path: &str, body: Value) -> Result<Value, CliError> {
@@ -236,7 +272,7 @@ impl Scene {
     /// Closing is told to WeChat, but nobody hears whether it took it; and it did not.
     async fn late_payment(&mut self, amount: u32) -> Result<Value, CliError> {
         let (order, parameters) = self.order(amount).await?;
-        self.control("faults", json!({ "path": CLOSING, "kind": "no_answer_before", "times": 2 })).await?;
+        self.arm(json!({ "path": CLOSING, "kind": "no_answer_before", "times": 2 })).await?;
         match self.server(&format!("/v1/orders/{order}/close"), Some(&json!({}))).await {
             Ok(closing) => self.tell(format!("the shop closes the order: {}", text(&closing, "state"))),
             Err(error) => self.tell(format!("the shop closes the order, and WeChat does not answer: {error}")),
@@ -311,7 +347,25 @@ impl Scene {
         self.tell(format!("{} presses the contact button", self.customer));
         let sent = self.control("chat/text", self.by_customer(json!({ "content": content }))).await?;
         self.tell(format!("{} writes: {content}", self.customer));
+        self.await_strike().await?;
         Ok(sent)
+    }
+
+    /// WeChat pushes a moment after the customer wrote. Until then the faults of a push are needed.
+    async fn await_strike(&self) -> Result<(), CliError> {
+        let of_push = |fault: &&Value| fault["path"] == "push";
+        for _ in 0..HEARS_WITHIN {
+            let waiting = self.network.call(&format!("{}faults", self.dev.control), None, None).await?;
+            let waits = |fault: &Value| {
+                let mut waiting = waiting["faults"].as_array().into_iter().flatten();
+                waiting.any(|known| known["path"] == fault["path"] && known["kind"] == fault["kind"])
+            };
+            if !self.armed.iter().filter(of_push).any(waits) {
+                break;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
@@ -218,6 +218,42 @@ fn faults_on_the_way_to_the_payment_sheet_cost_a_press_and_nothing_else() {
     assert_eq!(dev.trigger(&["cancelled-payment"])["result"]["state"], "open");
 }
 
+/// What WeChat's control API answers.
+fn control(dev: &Dev, path: &str) -> Value {
+    let wechat = dev.announced["wechat"].as_str().unwrap().strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(wechat).unwrap();
+    write!(stream, "GET /_sim/{path} HTTP/1.1\r\nhost: {wechat}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[test]
+fn a_run_that_fails_or_does_not_need_its_fault_takes_it_back() {
+    let dev = Dev::start();
+    let none = serde_json::json!({ "faults": [] });
+    // An order of this amount is refused for good.
+    let said = complaint(&dev.run(&["trigger", "payment", "--amount", "999005", "--fault", "lost-notification"]));
+    assert!(said.contains("error"), "{said}");
+    assert_eq!(control(&dev, "faults"), none);
+    dev.trigger(&["cancelled-payment", "--fault", "lost-notification"]);
+    assert_eq!(control(&dev, "faults"), none);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_cut_short_takes_its_fault_back() {
+    let dev = Dev::start();
+    let arguments = ["trigger", "payment", "--fault", "lost-push"];
+    let mut trigger = zhanggui(dev.folder.path()).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(trigger.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(told.next().unwrap().starts_with("a fault waits"));
+    assert!(Command::new("kill").arg(trigger.id().to_string()).status().unwrap().success());
+    // Whether it was at its end already does not matter.
+    trigger.wait().unwrap();
+    assert_eq!(control(&dev, "faults"), serde_json::json!({ "faults": [] }));
+}
+
 #[test]
 fn the_same_seed_gives_the_same_amount_and_customer() {
     let dev = Dev::start();
@@ -231,6 +267,16 @@ fn a_message_that_is_pushed_twice_is_one() {
     let dev = Dev::start();
     let told = dev.trigger(&["repeated-push", "--text", "在吗？"]);
     assert!(told["result"]["msg_id"].is_string(), "{told}");
+    let (mut since, mut pushed) = (0, 0);
+    while pushed < 2 {
+        let wire = control(&dev, &format!("wire?since={since}&wait_s=10"));
+        let exchanges = wire["exchanges"].as_array().unwrap();
+        assert!(!exchanges.is_empty(), "it was pushed {pushed} times");
+        since = exchanges.last().unwrap()["sequence"].as_u64().unwrap();
+        let of_message = |exchange: &&Value| exchange["request_opened"].to_string().contains("在吗");
+        pushed += exchanges.iter().filter(of_message).count();
+    }
+    assert_eq!(pushed, 2);
 }
 
 #[test]
