@@ -92,6 +92,16 @@ points! {
     IdempotencyBeforeKeep = "idempotency.before_keep",
     /// Effect and answer are kept; the caller has no answer.
     IdempotencyKept = "idempotency.kept",
+    /// A customer's message is written down; WeChat has no answer.
+    PushDurable = "push.durable",
+    /// A reply is `sending`; WeChat was not called.
+    MessageSendBeforeCall = "message.send.before_call",
+    /// WeChat has taken a reply; it is not written down.
+    MessageSendAfterAnswer = "message.send.after_answer",
+    /// A subscribe message is `sending`; WeChat was not called.
+    SubscribeMessageBeforeCall = "subscribe_message.before_call",
+    /// WeChat has taken a subscribe message; it is not written down.
+    SubscribeMessageAfterAnswer = "subscribe_message.after_answer",
     /// A job is claimed and has not begun.
     JobClaimed = "job.claimed",
     /// A job has run and is not ended.

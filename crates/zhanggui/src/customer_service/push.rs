@@ -28,6 +28,7 @@ use crate::{
     app::App,
     background::Background,
     config,
+    crash::{self, Point},
     database::DatabaseError,
     http::{Problem, RawBody, chain},
 };
@@ -93,6 +94,7 @@ async fn answer(app: &Arc<App>, mini_program: &config::App, agreed: &config::Pus
     let written = tokio::time::timeout(WRITE_TIMEOUT, write(app, mini_program, Arc::clone(&push))).await;
     let failure = match written {
         Ok(Ok(answer)) => {
+            crash::point(Point::PushDurable);
             app.job_wake.notify_one();
             app.event_wake.notify_waiters();
             return respond(answer);

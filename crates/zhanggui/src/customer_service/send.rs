@@ -31,6 +31,7 @@ use super::{
 };
 use crate::{
     app::App,
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     event,
     http::chain,
@@ -135,7 +136,9 @@ pub(super) async fn send_queued(app: &Arc<App>, conversation_id: &str) -> Result
             Claim::Settled => continue,
             Claim::Send(conversation, message) => (*conversation, *message),
         };
+        crash::point(Point::MessageSendBeforeCall);
         let outcome = call(app, &conversation, &message).await;
+        crash::point(Point::MessageSendAfterAnswer);
         let (waiting, asked) = (outcome.why_again(), conversation.allowance);
         let (recording, now) = (Arc::clone(app), app.now());
         app.database.write(move |tx| record(tx, &recording, now, asked, &message, &outcome)).await?;

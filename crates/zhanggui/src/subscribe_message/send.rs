@@ -19,6 +19,7 @@ use super::{State, SubscribeMessage, content::Facts, store, subject};
 use crate::{
     app::App,
     config,
+    crash::{self, Point},
     database::{DatabaseError, Tx},
     event,
     http::chain,
@@ -60,7 +61,9 @@ pub(super) async fn send(app: &Arc<App>, order_id: &str, name: &str) -> Result<O
         Claim::SomebodyElse => return Ok(Some("another node is sending".to_owned())),
         Claim::Send(prepared) => *prepared,
     };
+    crash::point(Point::SubscribeMessageBeforeCall);
     let called = call(app, &prepared).await;
+    crash::point(Point::SubscribeMessageAfterAnswer);
     let again = match &called {
         Called::Again(why) => Some(why.clone()),
         _ => None,

@@ -8,7 +8,8 @@ use std::{
 };
 
 use reqwest::Method;
-use weixin::pay::RefundState;
+use weixin::{OpenId, pay::RefundState};
+use weixin_simulator::{PushEntry, PushState};
 use zhanggui::{config::Api, database::Row};
 
 use super::{
@@ -23,6 +24,7 @@ pub(crate) struct Verdict {
     paid: usize,
     given_back: usize,
     not_kept: usize,
+    messages: usize,
     events: usize,
     letters: usize,
     repeated: usize,
@@ -31,11 +33,11 @@ pub(crate) struct Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { orders, paid, given_back, not_kept, events, letters, repeated, invariants } = self;
+        let Self { orders, paid, given_back, not_kept, messages, events, letters, repeated, invariants } = self;
         write!(
             f,
             "{orders} orders, {paid} payments at WeChat and here ({not_kept} not kept and given back), {given_back} \
-             refunds at WeChat and here, {events} events in {letters} letters, {repeated} requests repeated; {invariants}"
+             refunds at WeChat and here, {messages} messages, {events} events in {letters} letters, {repeated} requests repeated; {invariants}"
         )
     }
 }
@@ -60,6 +62,18 @@ const REFUNDS: &str = "
     FROM refund
     JOIN payment ON payment.id = refund.payment_id";
 
+const MESSAGES: &str = "
+    SELECT customer.openid, message.state
+    FROM message
+    JOIN conversation ON conversation.id = message.conversation_id
+    JOIN customer ON customer.id = conversation.customer_id";
+
+const NOTICES: &str = "
+    SELECT customer.openid, subscribe_message.state
+    FROM subscribe_message
+    JOIN shop_order ON shop_order.id = subscribe_message.order_id
+    JOIN customer ON customer.id = shop_order.customer_id";
+
 fn text<'a>(row: &'a Row, name: &str) -> &'a str {
     row.text(name).unwrap()
 }
@@ -74,10 +88,13 @@ pub(crate) async fn judge(stage: Arc<Stage>, told: Vec<Told>) -> Verdict {
     let payments = rows(&database, PAYMENTS).await;
     let refunds = rows(&database, REFUNDS).await;
     let events = rows(&database, "SELECT id, subject, sequence FROM event ORDER BY position").await;
+    let texts = rows(&database, MESSAGES).await;
+    let notices = rows(&database, NOTICES).await;
     let marks = rows(&database, "SELECT DISTINCT reason FROM attention ORDER BY reason").await;
     database.close().await;
 
     compare_orders(&told, &orders);
+    let messages = compare_messages(&stage, &told, &texts, &notices);
     compare_tries(&stage, &told, &tries);
     let not_kept = compare_payments(&stage, &payments, &refunds);
     compare_refunds(&stage, &told, &refunds);
@@ -95,6 +112,7 @@ pub(crate) async fn judge(stage: Arc<Stage>, told: Vec<Told>) -> Verdict {
         paid: payments.len(),
         given_back: refunds.len(),
         not_kept,
+        messages,
         events: events.len(),
         letters,
         repeated,
@@ -126,6 +144,31 @@ fn compare_orders(told: &[Told], orders: &[Row]) {
     }
     let wanted: HashSet<_> = told.iter().map(|told| &told.order).collect();
     assert_eq!(orders.len(), wanted.len(), "an order was made twice");
+}
+
+/// What customers wrote and WeChat delivered is here, once. What is sent here has reached the customer, once; what is unknown
+/// at most once; and nobody was told anything else.
+fn compare_messages(stage: &Stage, told: &[Told], texts: &[Row], notices: &[Row]) -> usize {
+    let ledger = stage.sim.ledger();
+    let count = |rows: &[Row], openid: &OpenId, state: &str| {
+        rows.iter().filter(|row| text(row, "openid") == openid.as_str() && text(row, "state") == state).count()
+    };
+    for Told { openid, order, .. } in told {
+        let (written, delivered, answered) = ledger.conversation(openid).map_or((0, 0, 0), |theirs| {
+            let is_taken = |push: &PushEntry| push.state == PushState::Accepted;
+            let delivered = theirs.messages.iter().filter(|message| ledger.push(&message.msg_id).is_some_and(is_taken));
+            (theirs.messages.len(), delivered.count(), theirs.sent.len())
+        });
+        let received = count(texts, openid, "received");
+        assert!((delivered..=written).contains(&received), "{order}: {received} of {written}, {delivered} delivered");
+        let noticed = ledger.notices.iter().filter(|notice| notice.openid == *openid).count();
+        for (what, rows, theirs) in [("reply", texts, answered), ("notice", notices, noticed)] {
+            let (sent, unknown) = (count(rows, openid, "sent"), count(rows, openid, "unknown"));
+            assert!(sent + unknown <= 1, "{order}: more than one {what}");
+            assert!((sent..=sent + unknown).contains(&theirs), "{order}: {what}: {sent} sent, {theirs} at WeChat");
+        }
+    }
+    texts.len() + notices.len()
 }
 
 /// WeChat knows the numbers that are written down here, and nobody was given a second one that could be paid beside the first.

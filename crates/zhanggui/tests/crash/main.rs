@@ -1,5 +1,5 @@
-//! A real `zhanggui serve` that is killed, at every named point and at random, while customers pay and the merchant gives
-//! money back. It is started again, everybody repeats what got no answer, and WeChat's own books are the judge: nothing
+//! A real `zhanggui serve` that is killed, at every named point and at random, while customers pay and ask and the merchant
+//! gives money back and answers. It is started again, everybody repeats what got no answer, and WeChat's own books are the judge: nothing
 //! is lost, and nothing happens twice.
 //!
 //! `ZHANGGUI_TEST_CRASH_PAYMENTS=2000 ZHANGGUI_TEST_CRASH_KILLS=200` is the full figure, `ZHANGGUI_TEST_SEED` replays the
@@ -91,8 +91,8 @@ async fn die_at(point: Point, api: Api, seed: u64) {
     assert!(!deaths.is_empty(), "{} was not reached with {}\n{}", point.name(), api.as_str(), stage.server.log());
     assert!(deaths.iter().all(|death| death.signal() == Some(6)), "{}: {}", point.name(), stage.server.log());
     assert_eq!(stage.server.logged(&format!("crash at {}", point.name())), deaths.len(), "it died elsewhere");
-    let (lives, verdict) = (deaths.len(), judge::judge(stage, told).await);
-    println!("{} with {}, {lives} deaths: {verdict}", point.name(), api.as_str());
+    let verdict = judge::judge(stage, told).await;
+    println!("{} with {}, deaths: {}: {verdict}", point.name(), api.as_str(), deaths.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

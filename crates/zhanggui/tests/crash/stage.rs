@@ -15,7 +15,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use weixin_simulator::{Fault, FaultKind, NOTIFICATION, Options, Simulator, Strictness};
+use weixin_simulator::{Fault, FaultKind, NOTIFICATION, Options, PushSetup, Simulator, Strictness};
 use zhanggui::{
     clock::Entropy,
     config::{Api, Config, empty_environment},
@@ -97,6 +97,10 @@ impl Stage {
         });
         let endpoint = json!({ "url": stage.receiver.url });
         stage.merchant(Method::POST, "/v1/webhooks", Some("endpoint"), &endpoint).await.json(201);
+        let push = PushSetup::demo(&format!("http://127.0.0.1:{port}/wechat/push/{}", DEMO.appid));
+        while stage.sim.set_push(&DEMO.appid(), push.clone()).await.is_err() {
+            tokio::time::sleep(PAUSE).await;
+        }
         *stage.moving.lock().unwrap() = Some(tokio::spawn(move_time(Arc::downgrade(&stage))));
         stage
     }
@@ -122,13 +126,15 @@ impl Stage {
         self.customer(&self.key, method, path, key, body).await
     }
 
-    /// `wx.login` and `POST /v1/login`; a code that got no answer is not used again.
-    pub(crate) async fn log_in(&self, phone: &weixin_simulator::Phone) -> String {
+    /// `wx.login` and `POST /v1/login`: the session, and the customer's id. A code that got no answer is not used again.
+    pub(crate) async fn log_in(&self, phone: &weixin_simulator::Phone) -> (String, String) {
         let made = || {
             let body = json!({ "code": phone.login().as_str(), "appid": DEMO.appid });
             self.http.request(Method::POST, "/v1/login").json(&body)
         };
-        self.answer_of(made).await.json(200)["token"].as_str().unwrap().to_owned()
+        let session = self.answer_of(made).await.json(200);
+        let text = |name: &str| session[name].as_str().unwrap().to_owned();
+        (text("token"), text("customer"))
     }
 
     /// From now on some calls and some answers are lost on the way, and some notifications are lost or come twice.
@@ -203,10 +209,21 @@ impl Stage {
     }
 }
 
+/// Who has paid is told so, once.
+const SUBSCRIBE_MESSAGE: &str = r#"
+[[app.subscribe_message]]
+name = "paid"
+template_id = "fakeTemplatePaid"
+on = "order.paid"
+data = { character_string1 = "{order_number}", amount2 = "{amount_yuan}元", time3 = "{paid_at}" }
+"#;
+
 const LEFT: &[(&str, &str)] = &[
     ("order", "SELECT id FROM shop_order WHERE state IN ('open', 'closing')"),
     ("payment", "SELECT id FROM payment WHERE state IN ('submitting', 'awaiting', 'closing')"),
     ("refund", "SELECT id FROM refund WHERE state IN ('submitting', 'processing')"),
+    ("message", "SELECT id FROM message WHERE state IN ('queued', 'sending')"),
+    ("subscribe message", "SELECT order_id AS id FROM subscribe_message WHERE state IN ('queued', 'sending')"),
     ("job", "SELECT kind || ' ' || subject AS id FROM job"),
     ("delivery", "SELECT event_id AS id FROM webhook_delivery WHERE state = 'waiting'"),
     ("event", "SELECT id FROM event WHERE position > (SELECT MIN(position) FROM webhook_endpoint)"),
@@ -250,7 +267,8 @@ async fn move_time(stage: std::sync::Weak<Stage>) {
 /// The configurations of both versions: they differ in the one with which new payments are made.
 fn configure(folder: &Path, sim: &Simulator, port: u16) {
     for api in [Api::V3, Api::V2] {
-        let shop = Shop { api, ..Shop::default() };
+        let mut shop = Shop { api, ..Shop::default() };
+        (shop.push.handler, shop.push.more) = ("desk", SUBSCRIBE_MESSAGE);
         let toml = shop.toml(port, "sqlite:zhanggui.db", (&sim.base_url(), &sim.tls_base_url().unwrap()));
         let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../weixin-simulator");
         std::fs::write(folder.join(config_of(api)), toml.replace("../weixin-simulator", fixtures)).unwrap();

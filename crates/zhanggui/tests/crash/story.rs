@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use weixin_simulator::Choice;
+use weixin::OpenId;
+use weixin_simulator::{Choice, Consent, DEMO_PAID_TEMPLATE_ID};
 
 use super::{
     stage::Stage,
@@ -13,6 +14,9 @@ use super::{
 
 /// How often somebody looks who waits for something.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a customer waits before writing again.
+const READ_WITHIN: Duration = Duration::from_secs(1);
 
 /// What becomes of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub(crate) enum Story {
     Race,
     /// The customer pays on another phone after the order was closed.
     PaidTooLate,
+    /// The customer asks something first, and the desk answers.
+    Asked,
     /// WeChat closes the first try by itself; the customer pays the second one, and then the first one, too.
     PaidTwice,
 }
@@ -36,6 +42,7 @@ pub(crate) enum Story {
 /// What came of it, as the people in it know.
 pub(crate) struct Told {
     pub(crate) order: String,
+    pub(crate) openid: OpenId,
     /// The state in which the order has to end.
     pub(crate) state: Option<&'static str>,
     /// How many numbers WeChat has to know for it, however often somebody pressed "pay".
@@ -57,20 +64,22 @@ pub(crate) struct Sent {
 
 impl Story {
     /// Each once.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Paid,
         Self::GivenBack,
         Self::GivenUp,
         Self::LeftToExpire,
         Self::Race,
         Self::PaidTooLate,
+        Self::Asked,
         Self::PaidTwice,
     ];
 
     /// A random one; most customers pay.
     pub(crate) fn drawn(luck: &super::stage::Luck) -> Self {
         match luck.below(100) {
-            0..35 => Self::Paid,
+            0..27 => Self::Paid,
+            27..35 => Self::Asked,
             35..60 => Self::GivenBack,
             60..68 => Self::GivenUp,
             68..76 => Self::LeftToExpire,
@@ -117,6 +126,12 @@ impl Story {
                 actor.until("closed", "").await;
                 stage.sim.pay_order(&DEMO.mchid(), &number).unwrap();
             }
+            Self::Asked => {
+                actor.ask_and_answer().await;
+                let sheet = actor.press().await;
+                actor.pay(&sheet);
+                actor.until("paid", "").await;
+            }
             Self::PaidTwice => {
                 let sheet = actor.press().await;
                 let first = actor.number_of(&sheet).await;
@@ -143,6 +158,8 @@ struct Actor<'a> {
     stage: &'a Stage,
     phone: weixin_simulator::Phone,
     customer: String,
+    /// The customer's id at the server.
+    customer_id: String,
     token: String,
     number: usize,
     told: Told,
@@ -153,7 +170,11 @@ impl<'a> Actor<'a> {
     async fn come(stage: &'a Stage, number: usize, story: Story) -> Self {
         let customer = format!("customer {number}");
         let phone = stage.sim.phone(&DEMO.appid(), &customer).unwrap();
-        let token = stage.log_in(&phone).await;
+        let (token, customer_id) = stage.log_in(&phone).await;
+        // Agreed more often than somebody may be told.
+        for _ in 0..2 {
+            phone.answer_subscribe_popup(&[(DEMO_PAID_TEMPLATE_ID, Consent::Accept)]).unwrap();
+        }
         let (by, body) = match story {
             Story::LeftToExpire => {
                 let tea =
@@ -163,13 +184,14 @@ impl<'a> Actor<'a> {
             _ => (Some(token.clone()), json!({ "items": [{ "sku": "tea" }] })),
         };
         let state = match story {
-            Story::Paid | Story::GivenBack | Story::PaidTwice => Some("paid"),
+            Story::Paid | Story::GivenBack | Story::Asked | Story::PaidTwice => Some("paid"),
             Story::GivenUp | Story::LeftToExpire | Story::PaidTooLate => Some("closed"),
             Story::Race => None,
         };
         let tries = if story == Story::PaidTwice { 2 } else { 1 };
-        let told = Told { order: String::new(), state, tries, refunds: Vec::new(), answers: Vec::new() };
-        let mut actor = Self { stage, phone, customer, token, number, told };
+        let openid = phone.openid().clone();
+        let told = Told { order: String::new(), openid, state, tries, refunds: Vec::new(), answers: Vec::new() };
+        let mut actor = Self { stage, phone, customer, customer_id, token, number, told };
         actor.told.order = actor.send_once(by, "/v1/orders".to_owned(), "order", body).await;
         actor
     }
@@ -229,6 +251,23 @@ impl<'a> Actor<'a> {
     async fn give_up(&self) {
         let state = self.close().await.json(200)["state"].clone();
         assert!(state == "closed" || state == "closing", "{state}");
+    }
+
+    /// The customer writes, again if nobody seems to have read it, and the desk answers under one name.
+    async fn ask_and_answer(&self) {
+        let list = format!("/v1/conversations?customer={}", self.customer_id);
+        let conversation = loop {
+            self.phone.send_text("is the tea fresh?");
+            tokio::time::sleep(READ_WITHIN).await;
+            let page = self.stage.merchant(Method::GET, &list, None, &json!({})).await.json(200);
+            if let Some(id) = page["conversations"][0]["id"].as_str() {
+                break id.to_owned();
+            }
+        };
+        let path = format!("/v1/conversations/{conversation}/messages");
+        let answer = json!({ "client_id": "1", "type": "text", "text": "of this spring" });
+        let reply = self.stage.merchant(Method::POST, &path, None, &answer).await;
+        assert!(matches!(reply.status, 200..=202), "{}", reply.text());
     }
 
     async fn give_back(&mut self, body: &Value) {
