@@ -260,7 +260,7 @@ async fn move_time(stage: std::sync::Weak<Stage>) {
         let (clock, neighbour) = (stage.folder.path().join(CLOCK), stage.folder.path().join("clock.new"));
         std::fs::write(&neighbour, ahead.as_secs().to_string()).unwrap();
         std::fs::rename(&neighbour, &clock).unwrap();
-        stage.sim.advance(STEP);
+        stage.sim.advance(STEP).unwrap();
     }
 }
 
