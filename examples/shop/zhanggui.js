@@ -247,14 +247,20 @@ function paymentsOf(settings, storage, calls) {
   }
 
   /** The outcome of an order that is there already; nothing if it has ended without money. */
-  async function continueOrder(id) {
+  async function continueOrder(id, again) {
     try {
       const order = await calls.request('GET', `${orderPath(id)}?refresh=true`);
       if (order.state === 'paid') return ended({ outcome: 'paid', order, earlier: true });
       if (order.state === 'closed') return undefined;
+      if (order.state === 'closing') {
+        // Until it is closed at WeChat, it may have been paid: with another one the customer would perhaps pay twice.
+        const end = ended(await ask(id, { says: 'ok' }));
+        return end.order.state === 'closed' ? undefined : Object.assign(end, { earlier: true });
+      }
       return await payOrder(id);
     } catch (error) {
-      if (['order_not_found', 'order_closed', 'order_expired'].includes(error.code)) return undefined;
+      if (['order_not_found', 'order_expired'].includes(error.code)) return undefined;
+      if (error.code === 'order_closed' && !again) return continueOrder(id, true);
       throw error;
     }
   }

@@ -200,6 +200,21 @@ test('an order whose answers are all lost and that was paid meanwhile is not pai
   assert.equal((await world.books(phone.customer)).paid.length, 1);
 });
 
+test('an order that is being closed may have been paid: nothing else is paid before that is known', async () => {
+  const phone = newPhone();
+  phone.atTheSheet = () => 'cancel';
+  const { order } = await phone.open().pay(COFFEE);
+  // WeChat answers neither the question nor the wish to close.
+  const number = '/v3/pay/transactions/out-trade-no/{out_trade_no}';
+  for (const path of [number, `${number}/close`]) await world.fault(path, { v3_error: { status: 500, code: 'SYSTEM_ERROR' } }, 99);
+  assert.equal((await world.merchant('POST', `/v1/orders/${order.id}/close`)).state, 'closing');
+  phone.atTheSheet = () => 'pay';
+  const second = await phone.open().pay(COFFEE);
+  assert.deepEqual([second.outcome, second.order.id], ['unknown', order.id]);
+  assert.deepEqual([...new Set(phone.made)], [order.id]);
+  await world.forgetFaults();
+});
+
 test('an order that never left the phone is sent again', async () => {
   const phone = newPhone();
   const shop = phone.open();

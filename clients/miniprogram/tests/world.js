@@ -58,6 +58,11 @@ class World {
     return answer.json();
   }
 
+  /** Nothing goes wrong any more. */
+  async forgetFaults() {
+    await fetch(`${this.wechat}/_sim/faults`, { method: 'DELETE', signal: AbortSignal.timeout(WITHIN_MS) });
+  }
+
   /** Orders that something goes wrong, so many times. */
   fault(path, kind, times = 1) {
     return this.control('faults', { path, kind, times });
