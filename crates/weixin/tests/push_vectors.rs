@@ -360,7 +360,7 @@ fn every_try_of_virtual_payment_is_one_push() {
         let plaintext = fields.write(Format::Json);
         Message::from_fields(fields).unwrap().dedupe_key(plaintext.as_bytes())
     };
-    for event in ["xpay_wxpay_callback_notify", "xpay_of_tomorrow"] {
+    for event in ["xpay_wxpay_callback_notify", "xpay_of_tomorrow", "xpay_refund_notify", "xpay_complaint_notify"] {
         assert_eq!(key(event, 0, "a"), key(event, 14, "a"));
         assert_ne!(key(event, 0, "a"), key(event, 0, "b"));
     }

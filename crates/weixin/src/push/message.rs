@@ -229,17 +229,23 @@ impl Message {
                 named(&["transaction_id", "settlement_time"]).or_else(|| named(&["transaction_id", "shipped_time"]))
             }
             Event::Other { event } => match event.as_str() {
-                "xpay_goods_deliver_notify" | "xpay_coin_pay_notify" => named(&["OutTradeNo", "Env"]),
-                "xpay_refund_notify" => named(&["WxRefundId"]),
-                "xpay_complaint_notify" => named(&["ComplaintId", "RequestId"]).or_else(|| named(&["ComplaintId"])),
+                _ if event.starts_with("xpay_") => self.xpay_key(event, named),
                 "retail_pay_notify" => named(&["mchid", "out_trade_no", "pay_status"]),
                 "retail_refund_notify" => named(&["mchid", "out_refund_no", "refund_status"]),
-                _ if event.starts_with("xpay_") => {
-                    Some(vec![self.fields.clone().without("RetryTimes").write(Format::Json)])
-                }
                 _ => None,
             },
         }
+    }
+
+    /// Virtual payment: by its numbers, or by everything but the counter of its tries.
+    fn xpay_key(&self, event: &str, named: impl Fn(&[&str]) -> Option<Vec<String>>) -> Option<Vec<String>> {
+        let by_number = match event {
+            "xpay_goods_deliver_notify" | "xpay_coin_pay_notify" => named(&["OutTradeNo", "Env"]),
+            "xpay_refund_notify" => named(&["WxRefundId"]),
+            "xpay_complaint_notify" => named(&["ComplaintId", "RequestId"]).or_else(|| named(&["ComplaintId"])),
+            _ => None,
+        };
+        by_number.or_else(|| Some(vec![self.fields.clone().without("RetryTimes").write(Format::Json)]))
     }
 }
 
