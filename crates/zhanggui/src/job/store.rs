@@ -11,16 +11,20 @@ pub(super) struct Claim {
     pub(super) fence: i64,
 }
 
+/// Where the fence of a new job begins: beyond that of every job of this subject that was taken away before, so that who
+/// still holds one of those cannot end the new one.
+const FENCES_PER_MS: i64 = 1000;
+
 const SCHEDULE: &str = "
     INSERT INTO job (kind, subject, run_ms, attempts, leased_ms, fence, created_ms)
-    VALUES ($1, $2, $3, 0, 0, 0, $4)
+    VALUES ($1, $2, $3, 0, 0, $5, $4)
     ON CONFLICT (kind, subject) DO UPDATE SET
         run_ms = CASE WHEN job.run_ms < excluded.run_ms THEN job.run_ms ELSE excluded.run_ms END,
         leased_ms = 0,
         fence = job.fence + 1";
 
 pub(super) fn schedule(tx: &mut Tx, kind: &str, subject: &str, run_ms: i64, now_ms: i64) -> Result<(), DatabaseError> {
-    tx.execute(SCHEDULE, params![kind, subject, run_ms, now_ms]).map(drop)
+    tx.execute(SCHEDULE, params![kind, subject, run_ms, now_ms, now_ms * FENCES_PER_MS]).map(drop)
 }
 
 const CANCEL: &str = "DELETE FROM job WHERE kind = $1 AND subject = $2";

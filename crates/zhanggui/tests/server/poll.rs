@@ -1,10 +1,18 @@
 //! Notifications that never come: the server asks by itself, on WeChat's schedule, and finds every payment.
 
+use jiff::{SignedDuration, Timestamp};
 use weixin::pay::v2::{Call as _, order_query::OrderQuery};
 use weixin_simulator::{Choice, Fault, FaultKind, NOTIFICATION};
-use zhanggui::config::Api;
+use zhanggui::{
+    config::Api,
+    database::Tx,
+    job::{self, Kind},
+};
 
 use crate::support::{Phone, World, on_both_databases};
+
+/// Not due while the test lasts.
+const FAR: SignedDuration = SignedDuration::from_hours(24);
 
 on_both_databases!(
     all_notifications_are_dropped_and_every_paid_order_is_known_by_polling,
@@ -16,7 +24,25 @@ on_both_databases!(
     a_days_outage_of_the_server_is_healed_after_its_start,
     a_days_outage_of_wechat_is_healed_when_it_answers_again,
     an_answer_from_before_the_success_is_no_contradiction,
+    a_job_that_is_made_anew_cannot_be_ended_by_who_held_the_old_one,
 );
+
+/// Of two nodes one runs a job, whose cause ends it meanwhile; at once there is cause for a new one, and the other node
+/// takes that.
+async fn a_job_that_is_made_anew_cannot_be_ended_by_who_held_the_old_one(world: &mut World) {
+    const FENCE: &str = "SELECT fence AS n FROM job WHERE subject = 'somebody'";
+    let now = world.clock.now();
+    let schedule = |at: Timestamp| {
+        let schedule = move |tx: &mut Tx| job::schedule(tx, Kind::SendMessages, "somebody", at + FAR, at);
+        world.database().write(schedule)
+    };
+    schedule(now).await.unwrap();
+    let held = world.number(FENCE).await + 1;
+    world.database().write(|tx| job::cancel(tx, Kind::SendMessages, "somebody")).await.unwrap();
+    schedule(now + SignedDuration::from_millis(1)).await.unwrap();
+    assert!(world.number(FENCE).await > held);
+    world.database().write(|tx| job::cancel(tx, Kind::SendMessages, "somebody")).await.unwrap();
+}
 
 /// The jobs of so many seconds, as they become due.
 async fn pass(world: &World, seconds: i64) {
