@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use weixin::{AppId, MchId, OutRefundNo, pay::RefundRefusal};
 
 use super::{
@@ -27,6 +27,9 @@ const PLAN: Plan = Plan {
     ages_s: &[10, 30, 60, 300, 900, 3600],
     then: &[Every { pause_s: 3600, until_s: 7 * 24 * 3600 }, Every { pause_s: 24 * 3600, until_s: i64::MAX }],
 };
+
+/// How often WeChat is asked how a refund ends that was made elsewhere: until it has ended, for there is no bill yet.
+const ELSEWHERE_EVERY: SignedDuration = SignedDuration::from_mins(10);
 
 /// WeChat has the refund: polling begins.
 pub(super) fn schedule(tx: &mut Tx, refund_id: &str, now: Timestamp) -> Result<(), DatabaseError> {
@@ -70,7 +73,7 @@ pub async fn run_confirm_job(app: &Arc<App>, subject: &str, attempts: i64) -> Ou
     crash::point(Point::RefundConfirmBeforeCall);
     match ask(app, &mchid, Question { api, appid: &appid, out_refund_no: &out_refund_no }).await {
         Ok(Settled::Believed | Settled::Quarantined) => Outcome::Done,
-        Ok(Settled::UnderWay) => Outcome::Retry("the refund has not ended".to_owned()),
+        Ok(Settled::UnderWay) => Outcome::At(app.now() + ELSEWHERE_EVERY),
         Ok(Settled::TooEarly) => Outcome::Retry("its payment is not known to be paid".to_owned()),
         // Answers lag behind notifications. Or somebody else has the key of API v2.
         Err(AskError::Wechat(error)) if error.refusal == RefundRefusal::NotFound && attempts >= ENOUGH_TRIES => {

@@ -200,7 +200,8 @@ fn read(row: &Row) -> Result<Refund, DatabaseError> {
         amount: OrderAmount::new(Fen::new(row.int("amount_fen")?))
             .map_err(|_| row.impossible("amount_fen", "the amount of a refund"))?,
         cause: Cause::from_word(row.text("cause")?).ok_or_else(|| word("cause", "the cause of a refund"))?,
-        reason: row.opt_parsed("reason")?,
+        // Only shown. A rule that has become stricter must not hide a refund.
+        reason: row.opt_text("reason")?.and_then(|reason| RefundReason::parse(reason).ok()),
         reference: row.opt_text("reference")?.map(str::to_owned),
         frozen_request: frozen::read(row)?,
         state: read_state(row)?,

@@ -495,7 +495,7 @@ async fn a_refund_that_was_made_elsewhere_is_asked_for_until_it_has_ended(world:
     assert_eq!(phone.see(&order).await["refunded"], 0);
     // Somebody names another account on the merchant platform, and nobody tells.
     world.sim.end_refund(&DEMO.mchid(), number.as_str(), RefundEnding::Success).unwrap();
-    world.clock.advance_s(1);
+    world.clock.advance_s(600);
     world.run_jobs().await;
     assert_eq!(phone.see(&order).await["refunded"], 800);
     // One that was closed is over: nothing is asked for any more.
