@@ -93,10 +93,13 @@ impl Allowance {
         Ok(Self { left: self.left - 1, ..self })
     }
 
-    /// A reply that was taken out has certainly not been sent. Nothing is added up: what was granted meanwhile may have
-    /// replaced it.
+    /// A reply that was taken out when the allowance was `asked` has certainly not been sent. Nothing is added up: what was
+    /// granted meanwhile has replaced it.
     #[must_use]
-    pub fn given_back(self, limits: Limits) -> Self {
+    pub fn given_back(self, asked: Self, limits: Limits) -> Self {
+        if self.until != asked.until {
+            return self;
+        }
         let most = limits.message.replies.max(limits.enter.replies).max(self.left);
         Self { left: most.min(self.left + 1), ..self }
     }
@@ -104,7 +107,7 @@ impl Allowance {
     /// WeChat says that there was none left when it was `asked`. What the customer has granted meanwhile stays.
     #[must_use]
     pub fn corrected(self, asked: Self, exhausted: Exhausted, now: Timestamp) -> Self {
-        if self.until > asked.until {
+        if self.until > asked.until || self.left > asked.left {
             return self;
         }
         match exhausted {
@@ -139,7 +142,7 @@ mod tests {
             assert_eq!(allowance.left, left);
         }
         assert_eq!(allowance.taken(at(1)), Err(Exhausted::UsedUp));
-        assert_eq!(allowance.given_back(LIMITS()).taken(at(48 * 3600 + 1)), Err(Exhausted::WindowClosed));
+        assert_eq!(allowance.given_back(allowance, LIMITS()).taken(at(48 * 3600 + 1)), Err(Exhausted::WindowClosed));
     }
 
     #[test]
@@ -165,6 +168,19 @@ mod tests {
         for exhausted in [Exhausted::UsedUp, Exhausted::WindowClosed] {
             assert_eq!(granted.corrected(allowance, exhausted, at(5)), granted);
         }
+        // The customer entered again, when the end of the last message's grant was still far away.
+        let used_up = Allowance { left: 0, ..allowance };
+        let entered = used_up.granted(LIMITS().enter, at(4));
+        assert_eq!(entered.until, used_up.until);
+        assert_eq!(entered.corrected(used_up, Exhausted::UsedUp, at(5)), entered);
+    }
+
+    #[test]
+    fn what_is_given_back_late_is_not_added_to_a_new_grant() {
+        let message = Allowance::NONE.granted(LIMITS().message, at(0)).taken(at(1)).unwrap();
+        assert_eq!(message.given_back(message, LIMITS()).left, 5);
+        let entered = message.granted(LIMITS().enter, at(48 * 3600 + 1));
+        assert_eq!(entered.given_back(message, LIMITS()), entered);
     }
 
     #[test]
@@ -188,7 +204,7 @@ mod tests {
                     }
                     2 => {
                         let before = allowance;
-                        allowance = allowance.given_back(LIMITS());
+                        allowance = allowance.given_back(allowance, LIMITS());
                         sent_since_grant -= allowance.left - before.left;
                     }
                     3 => allowance = allowance.corrected(allowance, Exhausted::UsedUp, at(now)),

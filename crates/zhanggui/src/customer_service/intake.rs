@@ -114,7 +114,7 @@ impl Intake<'_> {
             Handler::Desk | Handler::Bot => {
                 conversation.unread += 1;
                 let since = *conversation.waiting_since.get_or_insert(now);
-                unanswered::schedule(tx, &rules, &conversation.id, since, now)?;
+                unanswered::schedule(tx, &rules, &conversation.id, (since, now), now)?;
             }
         }
         let message = Message {

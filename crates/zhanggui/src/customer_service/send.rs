@@ -301,7 +301,7 @@ fn record(
             conversation.allowance = match *errcode {
                 Some(ErrCode::RESPONSE_TIME) => conversation.allowance.corrected(asked, Exhausted::WindowClosed, now),
                 Some(ErrCode::RESPONSE_COUNT) => conversation.allowance.corrected(asked, Exhausted::UsedUp, now),
-                _ => conversation.allowance.given_back(app.config.reply_limits),
+                _ => conversation.allowance.given_back(asked, app.config.reply_limits),
             };
             settle(tx, app, now, conversation, message, State::Failed { errcode: errcode.map(|code| code.0) })?;
         }
@@ -330,7 +330,8 @@ fn answered(
         conversation.waiting_since.zip(app.config.app(Some(conversation.appid.as_str())))
     {
         let rules = rules::of_app(tx, mini_program)?;
-        unanswered::schedule(tx, &rules, &conversation.id, since, now)?;
+        // Nobody has looked for this waiting yet.
+        unanswered::schedule(tx, &rules, &conversation.id, (since, since), now)?;
     }
     Ok(())
 }

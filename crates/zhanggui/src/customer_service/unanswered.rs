@@ -15,15 +15,15 @@ use crate::{
     job::{self, Kind, Outcome},
 };
 
-/// Looks when the first rule about waiting is due.
+/// Looks when the first rule about waiting is due of those that were not due before `from`.
 pub(super) fn schedule(
     tx: &mut Tx,
     rules: &[Rule],
     conversation_id: &str,
-    since: Timestamp,
+    (since, from): (Timestamp, Timestamp),
     now: Timestamp,
 ) -> Result<(), DatabaseError> {
-    match next(rules, since, now) {
+    match next(rules, since, from) {
         Some(due) => job::schedule(tx, Kind::CheckUnanswered, conversation_id, due, now),
         None => Ok(()),
     }

@@ -20,6 +20,7 @@ on_both_databases!(
     wechat_is_busy_once_and_the_reply_is_sent_by_the_second_try,
     wechat_stays_busy_and_the_reply_fails_and_is_given_back,
     what_was_written_after_a_slow_reply_was_posted_still_waits,
+    a_rule_that_has_acted_acts_again_for_what_was_written_while_an_answer_was_under_way,
     what_is_given_back_is_not_added_to_a_new_grant,
     lesson_29_a_storm_of_stale_tokens_fetches_one_and_sends_every_reply_once,
     replies_keep_their_order,
@@ -310,6 +311,24 @@ async fn what_was_written_after_a_slow_reply_was_posted_still_waits(world: &mut 
     assert_eq!(read_by(&phone), ["hello", "请稍等"]);
 }
 
+async fn a_rule_that_has_acted_acts_again_for_what_was_written_while_an_answer_was_under_way(world: &mut World) {
+    world.shop.push.more = ASKED_TO_WAIT;
+    let (desk, phone) = desk(world, "desk").await;
+    let conversation = write(world, &desk, &phone, "hello").await;
+    world.clock.advance_s(60);
+    world.run_jobs().await;
+    assert_eq!(read_by(&phone), ["请稍等"]);
+    world.clock.advance_s(5);
+    world.sim.inject(Fault::on(custom_send::PATH, FaultKind::Errcode(-1)));
+    assert_eq!(desk.reply(&conversation, "a1", "hello").await.json(201)["state"], "queued");
+    world.clock.advance_s(5);
+    write(world, &desk, &phone, "and where is my order?").await;
+    // The answer takes so long that the question has waited long enough by then.
+    world.clock.advance_s(125);
+    world.run_jobs().await;
+    assert_eq!(read_by(&phone), ["请稍等", "hello", "请稍等"]);
+}
+
 async fn what_is_given_back_is_not_added_to_a_new_grant(world: &mut World) {
     let (desk, phone) = desk(world, "desk").await;
     let conversation = write(world, &desk, &phone, "hello").await;
@@ -453,6 +472,14 @@ name = "slow"
 on = "unanswered"
 after_min = 10
 handler = "wechat"
+reply = "请稍等"
+"#;
+
+const ASKED_TO_WAIT: &str = r#"
+[[app.rule]]
+name = "slow"
+on = "unanswered"
+after_min = 1
 reply = "请稍等"
 "#;
 
@@ -708,7 +735,12 @@ impl Stream {
         assert_eq!(response.status().as_u16(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let mut stream = Self { response, buffer: String::new() };
-        assert_eq!(stream.block().await, ": events");
+        let opening = stream.block().await;
+        let (comment, id) = opening.split_once('\n').unwrap();
+        assert_eq!(comment, ": events");
+        // Where it begins, for a client that comes back before anything has happened.
+        assert!(last_event_id.is_none_or(|last| id == format!("id: {last}")), "{id}");
+        assert!(id.starts_with("id: evt_") || id == "id: 0", "{id}");
         stream
     }
 

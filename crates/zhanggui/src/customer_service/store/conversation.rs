@@ -1,6 +1,7 @@
 //! The table `conversation`.
 
 use jiff::Timestamp;
+use weixin::mini_program::BusinessId;
 
 use crate::{
     clock::{from_ms, ms},
@@ -147,7 +148,8 @@ fn read(row: &Row) -> Result<Conversation, DatabaseError> {
         appid: row.parsed("appid")?,
         customer_id: row.text("customer_id")?.to_owned(),
         openid: row.parsed("openid")?,
-        business_id: if row.text("business_id")?.is_empty() { None } else { Some(row.parsed("business_id")?) },
+        // Checked when the conversation began.
+        business_id: BusinessId::parse(row.text("business_id")?).ok(),
         handler: handler.ok_or_else(|| row.impossible("handler", "somebody who answers"))?,
         session_from: row.opt_text("session_from")?.map(str::to_owned),
         unread: row.int("unread")?,
