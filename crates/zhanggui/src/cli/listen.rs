@@ -15,7 +15,7 @@ use super::{
     running_dev::{DevFolder, Loopback, RunningDev},
     serve::interruption,
 };
-use crate::{clock::system_clock, webhook::Forwarder};
+use crate::{clock::system_clock, event, webhook::Forwarder};
 
 /// Arguments of `zhanggui listen`.
 #[derive(Debug, clap::Args)]
@@ -60,7 +60,7 @@ struct Listener<'a> {
     network: Loopback,
     forwarder: Forwarder,
     arguments: &'a ListenArgs,
-    /// The id of the last event that came.
+    /// The id of the last event that came, or after which the stream began.
     last: Option<String>,
 }
 
@@ -101,8 +101,8 @@ impl Listener<'_> {
             let has_started_over = dev.api_key != self.dev.api_key;
             (self.dev, self.forwarder) = (dev, forwarder);
             if has_started_over {
-                // Nobody there knows the event, and the secret is another one.
-                self.last = None;
+                // Nobody there knows the event, and the secret is another one. Everything there is new.
+                self.last = Some(event::BEGINNING.to_owned());
                 self.announce();
             }
             if let Ok(stream) = self.open().await {
@@ -126,7 +126,7 @@ impl Listener<'_> {
 
     /// Reads the stream until it breaks.
     async fn follow(&mut self, mut stream: Response) {
-        let mut unread = Vec::new();
+        let (mut unread, mut id) = (Vec::new(), None);
         while let Ok(Some(chunk)) = stream.chunk().await {
             unread.extend_from_slice(&chunk);
             while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
@@ -134,7 +134,11 @@ impl Listener<'_> {
                 let event = line.strip_prefix(b"data: ").and_then(|data| serde_json::from_slice::<Value>(data).ok());
                 if let Some(event) = event {
                     self.tell(&event).await;
-                    self.last = event["id"].as_str().map(str::to_owned);
+                } else if let Some(text) = line.strip_prefix(b"id: ") {
+                    id = Some(String::from_utf8_lossy(text).trim().to_owned());
+                } else if line == b"\n" {
+                    // The end of an event, which was told, or of the opening.
+                    self.last = id.take().or(self.last.take());
                 }
             }
             if unread.len() > LINE_BYTES_MAX {

@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Type, store, store::Filter, stream};
+use super::{BEGINNING, Event, Type, store, store::Filter, stream};
 use crate::{
     api_key::ApiKey,
     app::App,
@@ -23,7 +23,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Asked {
-    /// The id of the last event that the caller knows.
+    /// The id of the last event that the caller knows; `0` before the first one.
     after: Option<String>,
     /// Words with commas; all that the key may see if absent.
     types: Option<String>,
@@ -78,6 +78,9 @@ pub async fn list(
 
 async fn position_of(app: &App, after: String) -> Result<i64, Problem> {
     let unknown = || Problem::new(Code::CursorUnknown, "Send the id of an event as it was given, or leave it out.");
+    if after == BEGINNING {
+        return Ok(0);
+    }
     if !id::is(id::Kind::Event, &after) {
         return Err(unknown());
     }

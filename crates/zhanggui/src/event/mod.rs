@@ -24,6 +24,9 @@ pub use list::{Asked, list};
 pub use store::{at, headlines, last, position};
 pub use stream::STREAMS_MAX;
 
+/// The cursor before the first event.
+pub const BEGINNING: &str = "0";
+
 /// Declares the types once: variant, word, what it means.
 macro_rules! types {
     ($($(#[$doc:meta])* $variant:ident $word:literal),* $(,)?) => {

@@ -51,6 +51,16 @@ pub fn position(tx: &mut Tx, id: &str) -> Result<Option<i64>, DatabaseError> {
     tx.query_opt(POSITION, params![id])?.map(|row| row.int("position")).transpose()
 }
 
+const ID_AT: &str = "SELECT id FROM event WHERE position = $1";
+
+/// The event that stands there.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn id_at(tx: &mut Tx, position: i64) -> Result<Option<String>, DatabaseError> {
+    tx.query_opt(ID_AT, params![position])?.map(|row| row.text("id").map(str::to_owned)).transpose()
+}
+
 const LAST: &str = "SELECT COALESCE(MAX(position), 0) AS position FROM event";
 
 /// Where the newest event stands.

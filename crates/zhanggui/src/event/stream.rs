@@ -14,7 +14,7 @@ use axum::{
 use bytes::Bytes;
 use http_body_util::channel::{Channel, Sender};
 
-use super::{Event, store, store::Filter};
+use super::{BEGINNING, Event, store, store::Filter};
 use crate::{
     api_key::{self, ApiKey},
     app::App,
@@ -30,6 +30,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// After so many ticks without an event a comment shows that the connection lives; proxies end silent ones.
 const SILENT_TICKS_MAX: u32 = 15;
+
+/// How long a client may leave what was sent unread: its key may end meanwhile, and others want its place.
+const STALLED_MAX: Duration = Duration::from_secs(30);
 
 /// So many events are read at once.
 const BATCH: i64 = 100;
@@ -67,7 +70,11 @@ struct Stream {
 
 impl Stream {
     async fn run(mut self) -> Result<(), DatabaseError> {
-        if self.sender.send_data(Bytes::from_static(b": events\n\n")).await.is_err() {
+        // A client that comes back before anything has happened begins here again.
+        let position = self.position;
+        let id = self.app.database.read(move |tx| store::id_at(tx, position)).await?;
+        let id = id.as_deref().unwrap_or(BEGINNING);
+        if !self.send(Bytes::from(format!(": events\nid: {id}\n\n"))).await {
             return Ok(());
         }
         let app = Arc::clone(&self.app);
@@ -79,7 +86,7 @@ impl Stream {
             if !events.is_empty() {
                 silent_ticks = 0;
                 for event in events {
-                    if self.sender.send_data(lines(&event)).await.is_err() {
+                    if !self.send(lines(&event)).await {
                         return Ok(());
                     }
                 }
@@ -91,12 +98,17 @@ impl Stream {
             }
             if silent_ticks == SILENT_TICKS_MAX {
                 silent_ticks = 0;
-                if self.sender.send_data(Bytes::from_static(b":\n\n")).await.is_err() {
+                if !self.send(Bytes::from_static(b":\n\n")).await {
                     return Ok(());
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether the client goes on reading. One that does not is cut off, with what it was about to be sent.
+    async fn send(&mut self, bytes: Bytes) -> bool {
+        matches!(tokio::time::timeout(STALLED_MAX, self.sender.send_data(bytes)).await, Ok(Ok(())))
     }
 
     /// What comes next; `None` if the key does not work any more.

@@ -376,7 +376,12 @@ fn forwarding_goes_on_where_it_was_when_dev_comes_back_elsewhere() {
         let body: Value = serde_json::from_slice(&take_post(&hook, "204 Good").1).unwrap();
         body["data"]["message"]["text"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
     };
+    // Before anything has come.
+    let folder = dev.stop();
+    assert!(errors.next().unwrap().contains("waiting"));
+    let dev = Dev::start_in(folder, &[]);
     assert_eq!(forwarded(&dev, "one"), "one");
+    assert!(errors.next().unwrap().contains("come again"));
     let folder = dev.stop();
     let said = errors.next().unwrap();
     assert!(said.contains("waiting for `zhanggui dev`"), "{said}");
@@ -388,8 +393,8 @@ fn forwarding_goes_on_where_it_was_when_dev_comes_back_elsewhere() {
     let folder = dev.stop();
     assert!(errors.next().unwrap().contains("waiting"));
     let dev = Dev::start_in(folder, &["--fresh"]);
-    assert!(errors.next().unwrap().contains("come again"));
     assert_eq!(forwarded(&dev, "three"), "three", "of another database");
+    assert!(errors.next().unwrap().contains("come again"));
 }
 
 #[test]

@@ -62,7 +62,7 @@ async fn a_key_that_is_revoked_or_ends_ends_its_event_stream(world: &mut World) 
     let open = async |merchant: &Merchant| {
         let request = merchant.http.request(Method::GET, "/v1/events").bearer_auth(&merchant.key);
         let mut stream = request.header("accept", "text/event-stream").send().await.unwrap();
-        assert_eq!(stream.chunk().await.unwrap().unwrap(), ": events\n\n");
+        assert!(stream.chunk().await.unwrap().unwrap().starts_with(b": events\n"));
         stream
     };
     let (revoked_stream, mut other_stream, ending_stream) =
