@@ -41,7 +41,7 @@ pub(crate) fn describe(book: &mut Book) {
         .gives_nothing("WeChat was told.");
     book.call("post", "/v1/pictures", TAG, WHO, "Keeps a picture for replies.")
         .query::<ForApp>()
-        .bytes_body("application/octet-stream")
+        .creating_of_bytes("application/octet-stream")
         .gives::<Uploaded>(201, "The picture's id.");
     book.call("get", "/v1/pictures/{id}", TAG, WHO, "Gives a picture of a chat.").gives_bytes(
         200,

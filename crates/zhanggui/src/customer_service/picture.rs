@@ -9,7 +9,6 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
     extract::{Path, State as AppState},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
@@ -31,8 +30,9 @@ use crate::{
     api_key::Scope,
     app::App,
     database::{DatabaseError, Tx},
-    http::{Caller, Code, Problem, QueryString, RawBody, chain},
+    http::{Caller, Code, Problem, QueryString, chain},
     id,
+    idempotency::{Answered, CreatingOfBytes},
     job::Outcome,
 };
 
@@ -202,7 +202,7 @@ pub struct ForApp {
 /// A picture that was taken.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Picture)]
-pub struct Uploaded {
+pub(super) struct Uploaded {
     id: String,
     content_type: &'static str,
     length_bytes: usize,
@@ -214,10 +214,10 @@ pub struct Uploaded {
 /// The key lacks the scope, the app is unknown, or the body is no picture that WeChat takes.
 pub async fn upload(
     AppState(app): AppState<Arc<App>>,
-    caller: Caller,
     QueryString(for_app): QueryString<ForApp>,
-    RawBody(bytes): RawBody,
-) -> Result<(StatusCode, Json<Uploaded>), Problem> {
+    creating: CreatingOfBytes,
+) -> Result<Answered, Problem> {
+    let CreatingOfBytes { caller, bytes, once } = creating;
     caller.key_with(Scope::Messages)?;
     let mini_program = app.asked_app(for_app.appid.as_deref())?;
     let inspected = Inspected::inspect(&bytes).map_err(|error| {
@@ -226,14 +226,12 @@ pub async fn upload(
     let content_type = inspected.kind.content_type();
     let now = app.now();
     let id = id::new(id::Kind::Picture, now, &app.entropy);
-    let (writing, appid, picture, length) = (Arc::clone(&app), mini_program.appid.clone(), id.clone(), bytes.len());
-    app.database
-        .write(move |tx| {
-            let content = (content_type, bytes.as_ref());
-            store::picture::insert_kept(tx, &writing, &picture, appid.as_str(), content, now)
-        })
-        .await?;
-    Ok((StatusCode::CREATED, Json(Uploaded { id, content_type, length_bytes: length })))
+    let (writing, appid) = (Arc::clone(&app), mini_program.appid.clone());
+    let keep = move |tx: &mut Tx| {
+        store::picture::insert_kept(tx, &writing, &id, appid.as_str(), (content_type, bytes.as_ref()), now)?;
+        Ok::<_, DatabaseError>(Uploaded { id: id.clone(), content_type, length_bytes: bytes.len() })
+    };
+    once.write(&app, StatusCode::CREATED, keep).await
 }
 
 /// `GET /v1/pictures/{id}`: the picture. Its type is what its bytes say, and a browser is told to run nothing in it.

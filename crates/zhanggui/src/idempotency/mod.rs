@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: a request that creates something has its effect once, however often it is sent.
 //!
-//! [`Creating`] is the extractor of every such call; [`Once::write`] runs the effect and keeps the answer in one
+//! [`Creating`] is the extractor of every such call ([`CreatingOfBytes`] if its body is a file); [`Once::write`] runs the effect and keeps the answer in one
 //! transaction, so there is no moment at which only one of them exists. A repetition gets the same bytes. What was
 //! refused had no effect and is not kept: it may be corrected and sent again with the same key.
 //!
@@ -29,7 +29,7 @@ use crate::{
     database::{DatabaseError, Tx},
     http::{Code, Problem},
 };
-pub use request::{Creating, CreatingBare};
+pub use request::{Creating, CreatingBare, CreatingOfBytes};
 
 /// How long an answer is kept at least.
 const KEPT: SignedDuration = SignedDuration::from_hours(48);

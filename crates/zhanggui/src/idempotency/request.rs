@@ -8,13 +8,14 @@ use axum::{
     extract::{FromRequest, Request},
     http::{HeaderMap, HeaderName, Method},
 };
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Keyed, Once};
 use crate::{
     app::App,
-    http::{Caller, Code, JsonBytes, Problem},
+    http::{Caller, Code, JsonBytes, Problem, RawBody},
 };
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -40,19 +41,59 @@ impl<T: DeserializeOwned, const MAY_LACK_BODY: bool> FromRequest<Arc<App>> for C
 
     async fn from_request(mut request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let caller: Caller = request.extract_parts_with_state(app).await?;
-        let key = key(request.headers())?;
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let named = Named::read(&request)?;
         let bytes = match MAY_LACK_BODY {
             true => JsonBytes::or_empty(request, app).await?,
             false => JsonBytes::from_request(request, app).await?,
         };
         let body = bytes.parse()?;
-        let keyed = key.map(|key| Keyed {
-            caller_id: caller.id().to_owned(),
-            key,
-            fingerprint: fingerprint(&method, &path, &bytes.0),
-        });
-        Ok(Self { caller, body, once: Once(keyed) })
+        let once = named.once(&caller, &bytes.0);
+        Ok(Self { caller, body, once })
+    }
+}
+
+/// A request that creates something out of bytes as they are.
+pub struct CreatingOfBytes {
+    /// Who calls.
+    pub caller: Caller,
+    /// What the caller sends.
+    pub bytes: Bytes,
+    /// Runs the effect.
+    pub once: Once,
+}
+
+impl FromRequest<Arc<App>> for CreatingOfBytes {
+    type Rejection = Problem;
+
+    async fn from_request(mut request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        let caller: Caller = request.extract_parts_with_state(app).await?;
+        let named = Named::read(&request)?;
+        let RawBody(bytes) = RawBody::from_request(request, app).await?;
+        let once = named.once(&caller, &bytes);
+        Ok(Self { caller, bytes, once })
+    }
+}
+
+/// What names a request beside its body.
+struct Named {
+    key: Option<String>,
+    method: Method,
+    /// With the query.
+    path: String,
+}
+
+impl Named {
+    fn read(request: &Request) -> Result<Self, Problem> {
+        let (method, uri) = (request.method().clone(), request.uri());
+        let path = uri.path_and_query().map_or(uri.path(), |path| path.as_str()).to_owned();
+        Ok(Self { key: key(request.headers())?, method, path })
+    }
+
+    fn once(self, caller: &Caller, body: &[u8]) -> Once {
+        let Self { key, method, path } = self;
+        let keyed =
+            |key| Keyed { caller_id: caller.id().to_owned(), key, fingerprint: fingerprint(&method, &path, body) };
+        Once(key.map(keyed))
     }
 }
 

@@ -167,9 +167,9 @@ impl Entry<'_> {
         self.with_body(json!({ JSON: { "schema": schema, "example": example } }), true)
     }
 
-    /// A body of bytes.
-    pub(crate) fn bytes_body(self, media_type: &str) -> Self {
-        self.with_body(json!({ media_type: {} }), true)
+    /// The bytes out of which a call creates something: with the header `Idempotency-Key`.
+    pub(crate) fn creating_of_bytes(self, media_type: &str) -> Self {
+        self.with_body(json!({ media_type: {} }), true).named_once()
     }
 
     fn with_body(mut self, content: Value, is_required: bool) -> Self {

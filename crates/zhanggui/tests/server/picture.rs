@@ -18,6 +18,7 @@ on_both_databases!(
     what_is_no_picture_is_not_kept,
     a_picture_that_wechat_has_forgotten_is_gone,
     a_fetch_that_fails_is_tried_again,
+    a_picture_that_is_uploaded_twice_under_one_key_is_one_picture,
     our_picture_is_uploaded_once_and_sent_twice,
     a_picture_that_wechat_forgot_early_is_uploaded_again,
     bytes_that_are_no_picture_are_refused,
@@ -132,6 +133,20 @@ async fn uploaded(world: &World, desk: &Merchant, phone: &WechatPhone) -> (Strin
     assert_eq!(picture["content_type"], "image/gif");
     let path = format!("/v1/conversations/{}/messages", conversation["id"].as_str().unwrap());
     (path, picture["id"].as_str().unwrap().to_owned())
+}
+
+async fn a_picture_that_is_uploaded_twice_under_one_key_is_one_picture(world: &mut World) {
+    let (desk, _) = desk(world).await;
+    let first = desk.once("/v1/pictures", "p1", GIF).await;
+    let again = desk.once("/v1/pictures", "p1", GIF).await;
+    assert_eq!((first.status, &first.body), (201, &again.body));
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(world.number("SELECT COUNT(*) AS n FROM picture").await, 1);
+    // Other bytes, or for another app, are another request.
+    let other = [GIF, b" "].concat();
+    desk.once("/v1/pictures", "p1", other).await.problem(422, "idempotency_key_used");
+    let appid = format!("/v1/pictures?appid={}", DEMO.appid);
+    desk.once(&appid, "p1", GIF).await.problem(422, "idempotency_key_used");
 }
 
 async fn our_picture_is_uploaded_once_and_sent_twice(world: &mut World) {
