@@ -22,7 +22,7 @@ use crate::{
     clock::ms,
     database::{DatabaseError, Tx},
     event,
-    http::{Caller, Code, JsonBody, PageSize, Problem, QueryString, wechat_problem},
+    http::{Caller, Code, JsonBody, PageSize, Problem, QueryString, checked_cursor, cursor_unknown, wechat_problem},
     id,
 };
 
@@ -121,13 +121,10 @@ pub async fn messages(
 ) -> Result<Json<MessagePage>, Problem> {
     caller.key_with(Scope::Messages)?;
     let size = PageSize::asked(asked.limit)?;
-    if asked.before.as_deref().is_some_and(|id| !id::is(id::Kind::Message, id)) {
-        return Err(cursor_unknown());
-    }
+    let before = checked_cursor(id::Kind::Message, asked.before)?;
     let conversation = load(&app, &conversation_id).await?;
     let reading = Arc::clone(&app);
-    let read =
-        move |tx: &mut Tx| store::message::list(tx, &reading, &conversation.id, asked.before.as_deref(), size.rows());
+    let read = move |tx: &mut Tx| store::message::list(tx, &reading, &conversation.id, before.as_deref(), size.rows());
     let mut page = app.database.read(read).await?;
     let has_more = size.cut(&mut page);
     let before = page.last().filter(|_| has_more).map(|last| last.id.clone());
@@ -305,8 +302,4 @@ fn place_of(cursor: &str, kind: id::Kind) -> Result<(i64, String), Problem> {
         Some((time, id)) if id::is(kind, id) => Ok((time, id.to_owned())),
         _ => Err(cursor_unknown()),
     }
-}
-
-fn cursor_unknown() -> Problem {
-    Problem::new(Code::CursorUnknown, "Send the cursor as the last page gave it, or leave it out.")
 }

@@ -32,7 +32,7 @@ pub use address::client_address;
 pub use caller::Caller;
 pub use json::{JsonBody, JsonBytes, QueryString, RawBody};
 pub use limit::Limits;
-pub use page::{PageAsked, PageSize, checked_cursor};
+pub use page::{PageAsked, PageSize, checked_cursor, cursor_unknown};
 pub(crate) use problem::Body as ProblemBody;
 pub use problem::{Code, Problem, WechatCause, chain, wechat_problem};
 pub use serve::{ServeError, Server};

@@ -58,9 +58,12 @@ pub struct PageAsked {
 /// It is no id of this kind.
 pub fn checked_cursor(kind: id::Kind, after: Option<String>) -> Result<Option<String>, Problem> {
     match after {
-        Some(after) if !id::is(kind, &after) => {
-            Err(Problem::new(Code::CursorUnknown, "Send the cursor as the last page gave it, or leave it out."))
-        }
+        Some(after) if !id::is(kind, &after) => Err(cursor_unknown()),
         after => Ok(after),
     }
+}
+
+/// A cursor that no page of this list has given.
+pub fn cursor_unknown() -> Problem {
+    Problem::new(Code::CursorUnknown, "Send the cursor as the last page gave it, or leave it out.")
 }
